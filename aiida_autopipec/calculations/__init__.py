@@ -1,0 +1,1 @@
+"""Calculation jobs and functions."""

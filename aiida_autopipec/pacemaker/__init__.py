@@ -1,0 +1,1 @@
+"""Pacemaker without AiiDA: datasets, settings, files and commands."""

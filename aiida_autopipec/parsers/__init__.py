@@ -1,0 +1,1 @@
+"""Parsers of retrieved files into nodes."""
