@@ -1,0 +1,84 @@
+"""Exit codes of the calculation jobs: one per cause, named after the cause.
+
+2xx: the input is to blame; 3xx: it failed for good; 4xx: going on from the last state may help; 7xx: finished, with a
+warning. The codes of the scheduler (100 to 199) are AiiDA's and are kept.
+"""
+
+from __future__ import annotations
+
+from aiida.engine import CalcJobProcessSpec
+
+from aiida_autopipec.pacemaker.outputs import Failure, Health
+
+FAILURES: dict[Failure, int] = {
+    Failure.MISSING_ENERGY: 210,
+    Failure.NO_REFERENCE_ENERGY: 211,
+    Failure.EXTREME_ENERGY: 212,
+    Failure.MISSING_FORCES: 213,
+    Failure.MISSING_ATOMS: 214,
+    Failure.NAN_ENERGY: 215,
+    Failure.NAN_FORCES: 216,
+    Failure.FORCE_SHAPE: 217,
+    Failure.EMPTY_DATASET: 218,
+    Failure.NO_NEIGHBOURS: 219,
+    Failure.TRUNCATED_DATASET: 220,
+    Failure.NOT_GZIP: 221,
+    Failure.PICKLE_VERSION: 222,
+    Failure.FILE_NOT_FOUND: 223,
+    Failure.UNKNOWN_ELEMENT: 224,
+    Failure.NEGATIVE_CUTOFF: 230,
+    Failure.UNKNOWN_RADIAL_BASIS: 231,
+    Failure.UNKNOWN_EVALUATOR: 232,
+    Failure.INCOMPLETE_INPUT: 233,
+    Failure.BAD_POTENTIAL: 234,
+    Failure.TOO_FEW_ENVIRONMENTS: 240,
+    Failure.SINGULAR_PROJECTIONS: 241,
+    Failure.BATCH_NEEDS_ALL_ATOMS: 242,
+    Failure.UNEXPECTED: 300,
+    Failure.EVALUATOR_NOT_INSTALLED: 301,
+    Failure.EVALUATOR_INCOMPATIBLE: 302,
+    Failure.HOST_OUT_OF_MEMORY: 401,
+    Failure.GPU_OUT_OF_MEMORY: 402,
+    Failure.EARLY_STOPPING_CRASH: 403,
+    Failure.DISK_FULL: 404,
+}
+"""Status by what a program printed when it failed."""
+
+VERDICTS: dict[Health, int] = {
+    Health.NOT_TRAINED: 330,
+    Health.DIVERGED: 331,
+    Health.SKIPPED: 332,
+    Health.NO_NEW_FUNCTIONS: 333,
+    Health.LOSS_ROSE: 334,
+    Health.NOT_STARTED: 335,
+    Health.INTERRUPTED: 400,
+}
+"""Status by what the metrics say of a training, whatever its exit code was."""
+
+TRANSIENT = frozenset({Failure.HOST_OUT_OF_MEMORY, Failure.DISK_FULL, Health.INTERRUPTED})
+"""Causes that lie with the computer: such a result is never taken from the cache."""
+
+
+def define_failures(spec: CalcJobProcessSpec, failures: dict[Failure, int] | None = None) -> None:
+    """Give a job an exit code for each way in which a program can fail."""
+    for failure, status in (failures or FAILURES).items():
+        _define(spec, failure, status)
+    spec.exit_code(
+        310, 'ERROR_OUTPUT_MISSING', message='`{filename}` is missing although no program reported a failure.'
+    )
+    spec.exit_code(311, 'ERROR_OUTPUT_UNREADABLE', message='`{filename}` cannot be understood: {reason}')
+
+
+def define_verdicts(spec: CalcJobProcessSpec) -> None:
+    """Give a training an exit code for each way in which it can be useless although nothing failed."""
+    for health, status in VERDICTS.items():
+        _define(spec, health, status)
+
+
+def _define(spec: CalcJobProcessSpec, cause: Failure | Health, status: int) -> None:
+    spec.exit_code(
+        status,
+        f'ERROR_{cause.name}',
+        message=f'{cause.explanation} {{detail}}',
+        invalidates_cache=cause in TRANSIENT,
+    )

@@ -1,0 +1,73 @@
+"""Calculation functions that merge and divide datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from aiida.engine import calcfunction
+from aiida.orm import Dict, Float, Int, Str
+
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
+from aiida_autopipec.pacemaker.dataset.split import mask_of_test_set
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+
+@calcfunction
+def merge_datasets(datasets: dict[str, PaceDatasetData], on_conflict: Str | None = None) -> dict[str, Any]:
+    """Put datasets together, in the order of their keys, and keep one of each exact duplicate.
+
+    Files of which nothing is removed are stored as they are, so that they take no more space.
+
+    :param datasets: by any key that is a valid link label.
+    :param on_conflict: what happens to equal structures with different labels: ``error`` (default), ``keep_first``,
+        ``keep_last`` or ``keep_all``.
+    :return: ``dataset``, and a ``report`` that names the duplicates, the conflicts and what was renamed.
+    :raises DatasetError: if labels contradict each other, or if datasets have different labels or references.
+    """
+    ordered = [datasets[key] for key in sorted(datasets)]
+    reference = _common_reference(datasets)
+    parts = [shard for dataset in ordered for shard in dataset.iter_shards()]
+    plan = plan_merge(parts, 'error' if on_conflict is None else on_conflict.value)
+    merged = PaceDatasetData.from_structures(merged_parts(parts, plan), reference=reference)
+    return {'dataset': merged, 'report': Dict(plan.as_dict())}
+
+
+@calcfunction
+def split_dataset(dataset: PaceDatasetData, test_fraction: Float, seed: Int) -> dict[str, Any]:
+    """Divide a dataset into a training set and a test set by the content of each structure.
+
+    A structure never changes sides when data are added; copies of one structure are always on the same side.
+
+    :param test_fraction: average fraction of structures in the test set.
+    :param seed: another seed gives another division.
+    :return: ``training_set``, ``test_set``.
+    :raises DatasetError: if the fraction is out of range, or one side would be empty.
+    """
+    shards = list(dataset.iter_shards())
+    whole = LabelledStructures.concatenate(shards)
+    mask = mask_of_test_set(whole, test_fraction.value, seed.value)
+    bounds = np.cumsum([len(shard) for shard in shards])[:-1]
+    sides: dict[str, list[LabelledStructures]] = {'training_set': [], 'test_set': []}
+    for shard, in_test in zip(shards, np.split(mask, bounds), strict=True):
+        for side, rows in (('training_set', ~in_test), ('test_set', in_test)):
+            if rows.any():
+                sides[side].append(shard.take(rows))
+    return {side: PaceDatasetData.from_structures(parts, reference=dataset.reference) for side, parts in sides.items()}
+
+
+def _common_reference(datasets: dict[str, PaceDatasetData]) -> dict[str, Any] | None:
+    """Return the reference that all datasets share.
+
+    :raises DatasetError: if they differ: energies relative to different zeros do not belong together.
+    """
+    first = min(datasets)
+    for key, dataset in datasets.items():
+        if dataset.reference != datasets[first].reference:
+            raise DatasetError(
+                f'the corrected energies of `{key}` and `{first}` are relative to different references '
+                f'({dataset.reference} and {datasets[first].reference}): merge the datasets before subtracting one'
+            )
+    return datasets[first].reference

@@ -1,0 +1,157 @@
+"""Calculation functions that turn nodes of other kinds into datasets."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida.engine import calcfunction
+from aiida.orm import ArrayData, CalcJobNode, Dict, SinglefileData, StructureData, TrajectoryData
+
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
+from aiida_autopipec.pacemaker.dataset.frames import (
+    CONVENTIONS,
+    Frames,
+    TrajectoryConvention,
+    stated_convention,
+    structures_from_frames,
+)
+from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+_PREFIX = 'aiida.calculations:'
+
+
+@calcfunction
+def convert_trajectory(
+    trajectory: TrajectoryData, parameters: Dict | None = None, structure: StructureData | None = None
+) -> dict[str, Any]:
+    """Turn a trajectory with labels into a dataset.
+
+    What the arrays mean follows from the calculation that created the trajectory (Quantum ESPRESSO, VASP, CP2K), or
+    from ``parameters``; it is never guessed.
+
+    :param trajectory: positions and labels of the frames.
+    :param parameters: the description of the arrays, a
+        :class:`~aiida_autopipec.pacemaker.dataset.frames.TrajectoryConvention`; replaces the known one as a whole.
+        ``require_labels: false`` admits a trajectory without labels, whose frames are candidates for selection.
+    :param structure: where the trajectory has no cells or boundary conditions, the structure that has them; by default
+        the input structure of the calculation that created the trajectory.
+    :return: ``dataset``, and a ``report`` of the arrays that were used and of what was left out.
+    :raises DatasetError: if a label is missing, not finite, of the wrong shape, or of unknown meaning.
+    """
+    settings = {} if parameters is None else parameters.get_dict()
+    require_labels = bool(settings.pop('require_labels', True))
+    convention = stated_convention(settings) if settings else _known_convention(trajectory)
+    frames = _frames(trajectory, structure)
+    structures, report = structures_from_frames(
+        frames, convention, source=trajectory.uuid, require_labels=require_labels
+    )
+    return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
+
+
+@calcfunction
+def convert_structures(
+    structures: dict[str, StructureData], labels: dict[str, ArrayData] | None = None
+) -> dict[str, Any]:
+    """Turn structures, each with its labels, into a dataset.
+
+    :param structures: by any key that is a valid link label.
+    :param labels: under the same keys, arrays ``energy`` (one number, eV), ``forces`` ``(atoms, 3)`` in eV/Å and
+        optionally ``stress`` (six Voigt components or 3 × 3, eV/Å³, negative when compressed); absent altogether for
+        candidates that are not labelled yet.
+    :return: ``dataset``.
+    :raises DatasetError: if a key has no labels or a label is missing, not finite or of the wrong shape.
+    """
+    if labels is not None:
+        _check_same_keys(structures, labels)
+    singles = [
+        _single(key, structure, None if labels is None else labels[key])
+        for key, structure in sorted(structures.items())
+    ]
+    return {'dataset': PaceDatasetData.from_structures(structures_from_singles(singles))}
+
+
+@calcfunction
+def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict[str, Any]:
+    """Read a dataset from a file: Pacemaker's ``.pckl.gzip``, extxyz, or any other format that ASE reads.
+
+    :param file: the file; untrusted, a pickle is read by an allow-list in a process of its own.
+    :param parameters: an :class:`~aiida_autopipec.pacemaker.dataset.files.ImportOptions`.
+    :return: ``dataset``, and a ``report`` of what was read and what was left out.
+    :raises InputError: if the file cannot be read, is not safe, or a label is missing.
+    """
+    options = ImportOptions.from_mapping({} if parameters is None else parameters.get_dict())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(file.filename).name
+        path.write_bytes(file.get_content(mode='rb'))
+        structures, report = read_structures(path, options)
+    structures = structures.replace(sources=np.full(len(structures), file.uuid))
+    return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
+
+
+def _known_convention(trajectory: TrajectoryData) -> TrajectoryConvention:
+    """Return what the arrays mean from the kind of calculation that created the trajectory."""
+    creator = trajectory.creator
+    entry_point = '' if creator is None else (creator.process_type or '').removeprefix(_PREFIX)
+    if entry_point in CONVENTIONS:
+        return CONVENTIONS[entry_point]
+    made_by = 'has no creator' if creator is None else f'was created by `{entry_point}`'
+    raise DatasetError(
+        f'trajectory {trajectory.uuid} {made_by}, so it is not known which array holds what in which unit: state it in '
+        f'`parameters` (it has the arrays {", ".join(sorted(trajectory.get_arraynames()))}); known without are '
+        f'trajectories of {", ".join(sorted(CONVENTIONS))}'
+    )
+
+
+def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Frames:
+    arrays = {name: trajectory.get_array(name) for name in trajectory.get_arraynames()}
+    creator = trajectory.creator
+    if structure is None and isinstance(creator, CalcJobNode):
+        inputs = [link.node for link in creator.base.links.get_incoming(link_label_filter='structure').all()]
+        structure = next((node for node in inputs if isinstance(node, StructureData)), None)
+    pbc = trajectory.base.attributes.get('pbc', None)
+    cell = None
+    if 'cells' not in arrays and structure is not None:
+        # CP2K's trajectories have no cell, and `pbc` is false there only because of that
+        cell, pbc = np.array(structure.cell), structure.pbc
+    return Frames(
+        symbols=_elements(trajectory, structure), arrays=arrays, pbc=None if pbc is None else tuple(pbc), cell=cell
+    )
+
+
+def _elements(trajectory: TrajectoryData, structure: StructureData | None) -> list[str]:
+    """Return chemical symbols; a trajectory may hold names of kinds such as ``Fe1`` instead."""
+    names = trajectory.base.attributes.get('symbols')
+    if structure is None:
+        return list(names)
+    kinds = {kind.name: kind.symbol for kind in structure.kinds if not kind.is_alloy}
+    return [kinds.get(name, name) for name in names]
+
+
+def _check_same_keys(structures: dict[str, StructureData], labels: dict[str, ArrayData]) -> None:
+    for key in sorted(set(structures) ^ set(labels)):
+        has, lacks = ('structure', 'labels') if key in structures else ('labels', 'structure')
+        raise DatasetError(f'`{key}` has {has} but no {lacks}: give both under the same key')
+
+
+def _single(key: str, structure: StructureData, labels: ArrayData | None) -> SingleStructure:
+    for kind in structure.kinds:
+        if kind.is_alloy or kind.has_vacancies:
+            raise DatasetError(
+                f'structure `{key}` has sites of mixed or partial occupation, which cannot be trained on'
+            )
+    symbols = {kind.name: kind.symbol for kind in structure.kinds}
+    sites = structure.base.attributes.get('sites')
+    return SingleStructure(
+        name=key,
+        symbols=[symbols[site['kind_name']] for site in sites],
+        positions=np.array([site['position'] for site in sites], dtype=np.float64),
+        cell=np.array(structure.cell, dtype=np.float64),
+        pbc=structure.pbc,
+        labels=None if labels is None else {name: labels.get_array(name) for name in labels.get_arraynames()},
+        source=structure.uuid,
+    )

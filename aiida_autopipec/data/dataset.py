@@ -1,0 +1,253 @@
+"""Data node that holds labelled structures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aiida.common.exceptions import ValidationError
+from aiida.orm import Data
+from aiida.orm.nodes.caching import NodeCaching
+from aiida.orm.pydantic import OrmMetadataField
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset import storage
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
+from aiida_autopipec.pacemaker.dataset.summary import summarise
+
+if TYPE_CHECKING:
+    import ase
+
+
+DIRECTORY_SHARDS = 'shards'
+DIRECTORY_SOURCES = 'sources'
+DIRECTORY_FINGERPRINTS = 'fingerprints'
+
+
+class PaceDatasetCaching(NodeCaching):
+    """Compares datasets by content: where the structures came from does not change what is trained on them."""
+
+    def get_objects_to_hash(self) -> dict[str, Any]:
+        """Return what makes two datasets the same for caching."""
+        attributes = self._node.base.attributes
+        return {
+            'class': str(self._node.__class__),
+            'content_hash': attributes.get('content_hash'),
+            'reference': attributes.get('reference', None),
+        }
+
+
+class PaceDatasetData(Data):
+    """Structures with energies and forces, stored as arrays in one or more files.
+
+    The repository holds ``shards/00000.npz`` and so on, which ``numpy.load(allow_pickle=False)`` reads and whose bytes
+    depend on the content alone, beside them the UUIDs of the source nodes and the fingerprints of the structures.
+    Equal shards of different nodes are stored once.
+    """
+
+    _CLS_NODE_CACHING = PaceDatasetCaching
+
+    class AttributesModel(Data.AttributesModel):
+        """Attributes that queries can use."""
+
+        n_structures: int = OrmMetadataField(description='Number of structures')
+        n_atoms: int = OrmMetadataField(description='Number of atoms in all structures')
+        elements: list[str] = OrmMetadataField(description='Chemical symbols that occur, in alphabetical order')
+        labelled: bool = OrmMetadataField(description='Whether every structure has an energy and forces')
+        has_energy: bool = OrmMetadataField(description='Whether there are total energies')
+        has_energy_corrected: bool = OrmMetadataField(description='Whether there are corrected energies')
+        has_stress: bool = OrmMetadataField(description='Whether any structure has a stress')
+        has_weights: bool = OrmMetadataField(description='Whether the structures bring their own weights')
+        energy_per_atom_min: float | None = OrmMetadataField(None, description='Lowest total energy in eV/atom')
+        energy_per_atom_max: float | None = OrmMetadataField(None, description='Highest total energy in eV/atom')
+        energy_corrected_per_atom_min: float | None = OrmMetadataField(
+            None, description='Lowest corrected energy in eV/atom'
+        )
+        energy_corrected_per_atom_max: float | None = OrmMetadataField(
+            None, description='Highest corrected energy in eV/atom'
+        )
+        force_max: float | None = OrmMetadataField(None, description='Largest force on an atom in eV/Å')
+        content_hash: str = OrmMetadataField(description='Hash of everything but the sources')
+        reference: dict[str, Any] | None = OrmMetadataField(
+            None, description='What was subtracted from the energies to give the corrected ones'
+        )
+
+    # Named constructors
+
+    @classmethod
+    def from_structures(
+        cls,
+        structures: LabelledStructures | Sequence[LabelledStructures],
+        *,
+        reference: Mapping[str, Any] | None = None,
+        max_shard_bytes: int = storage.MAX_SHARD_BYTES,
+    ) -> PaceDatasetData:
+        """Return an unstored node.
+
+        :param structures: a set, or several that stay in files of their own: equal ones of other nodes are stored once.
+        :param reference: what was subtracted from the energies to give ``energy_corrected``.
+        :param max_shard_bytes: size in bytes beyond which a set is divided.
+        :raises DatasetError: if labels are present in some sets only, or names clash.
+        """
+        parts = [structures] if isinstance(structures, LabelledStructures) else list(structures)
+        summary = summarise(parts)
+        node = cls()
+        shards = [shard for part in parts for shard in storage.iter_shards(part, max_shard_bytes)]
+        for number, shard in enumerate(shards):
+            node._put(DIRECTORY_SHARDS, number, storage.to_bytes(shard))
+            node._put(DIRECTORY_SOURCES, number, _compact_sources(shard.sources))
+            node._put(DIRECTORY_FINGERPRINTS, number, storage.write_arrays({'fingerprints': shard.fingerprints}))
+        node.base.attributes.set_many(
+            {**summary, 'n_shards': len(shards), 'content_hash': content_hash(parts)}
+            | ({} if reference is None else {'reference': dict(reference)})
+        )
+        return node
+
+    @classmethod
+    def from_atoms(cls, atoms: Sequence[ase.Atoms], names: Sequence[str] | None = None) -> PaceDatasetData:
+        """Return an unstored node with structures and labels from ASE.
+
+        :raises DatasetError: if a label is missing, not finite or of the wrong shape.
+        """
+        return cls.from_structures(LabelledStructures.from_atoms(atoms, names=names))
+
+    # Content
+
+    def iter_shards(self) -> Iterator[LabelledStructures]:
+        """Yield the parts in order, one in memory at a time."""
+        for number in range(self.n_shards):
+            sources = _expand_sources(self._get(DIRECTORY_SOURCES, number))
+            yield storage.from_bytes(self._get(DIRECTORY_SHARDS, number), sources=sources)
+
+    def get_structures(self) -> LabelledStructures:
+        """Return all structures."""
+        return concatenate(list(self.iter_shards()))
+
+    def get_fingerprints(self) -> NDArray[np.bytes_]:
+        """Return the ``(n,)`` hashes of the geometries, without reading the structures."""
+        parts = [
+            storage.read_arrays(self._get(DIRECTORY_FINGERPRINTS, number))['fingerprints']
+            for number in range(self.n_shards)
+        ]
+        return np.concatenate(parts)
+
+    def get_source_uuids(self) -> set[str]:
+        """Return the UUIDs of the nodes that structures come from."""
+        uuids = {uuid for number in range(self.n_shards) for uuid in self._source_table(number)}
+        return uuids - {''}
+
+    # A property for each attribute
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        return int(self.base.attributes.get('n_structures'))
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+        return int(self.base.attributes.get('n_atoms'))
+
+    @property
+    def n_shards(self) -> int:
+        """Number of files that the structures are stored in."""
+        return int(self.base.attributes.get('n_shards'))
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols that occur, in alphabetical order."""
+        return tuple(self.base.attributes.get('elements'))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every structure has an energy and forces."""
+        return bool(self.base.attributes.get('labelled'))
+
+    @property
+    def has_energy(self) -> bool:
+        """Whether there are total energies."""
+        return bool(self.base.attributes.get('has_energy'))
+
+    @property
+    def has_energy_corrected(self) -> bool:
+        """Whether there are corrected energies."""
+        return bool(self.base.attributes.get('has_energy_corrected'))
+
+    @property
+    def has_stress(self) -> bool:
+        """Whether any structure has a stress."""
+        return bool(self.base.attributes.get('has_stress'))
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the structures bring their own weights of energies and forces."""
+        return bool(self.base.attributes.get('has_weights'))
+
+    @property
+    def energy_per_atom_range(self) -> tuple[float, float] | None:
+        """Lowest and highest total energy in eV/atom."""
+        return self._range('energy_per_atom')
+
+    @property
+    def energy_corrected_per_atom_range(self) -> tuple[float, float] | None:
+        """Lowest and highest corrected energy in eV/atom."""
+        return self._range('energy_corrected_per_atom')
+
+    @property
+    def force_max(self) -> float | None:
+        """Largest force on an atom in eV/Å."""
+        value: float | None = self.base.attributes.get('force_max', None)
+        return value
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of everything but the sources."""
+        return str(self.base.attributes.get('content_hash'))
+
+    @property
+    def reference(self) -> dict[str, Any] | None:
+        """What was subtracted from the energies to give the corrected ones, if anything."""
+        value: dict[str, Any] | None = self.base.attributes.get('reference', None)
+        return value
+
+    # Internals
+
+    def _validate(self) -> bool:
+        """Check before storing that the node is complete."""
+        super()._validate()
+        if not self.base.attributes.get('content_hash', None):
+            raise ValidationError('make a dataset with `PaceDatasetData.from_structures` or one of the conversions')
+        expected = {f'{number:05d}.npz' for number in range(self.n_shards)}
+        for directory in (DIRECTORY_SHARDS, DIRECTORY_SOURCES, DIRECTORY_FINGERPRINTS):
+            if set(self.base.repository.list_object_names(directory)) != expected:
+                raise ValidationError(f'the dataset should hold {self.n_shards} files in `{directory}`')
+        return True
+
+    def _put(self, directory: str, number: int, content: bytes) -> None:
+        handle: Any = io.BytesIO(content)  # aiida-core annotates a file opened by name, and takes any
+        self.base.repository.put_object_from_filelike(handle, f'{directory}/{number:05d}.npz')
+
+    def _get(self, directory: str, number: int) -> io.BytesIO:
+        return io.BytesIO(self.base.repository.get_object_content(f'{directory}/{number:05d}.npz', mode='rb'))
+
+    def _source_table(self, number: int) -> list[str]:
+        sources: list[str] = storage.read_arrays(self._get(DIRECTORY_SOURCES, number))['sources'].tolist()
+        return sources
+
+    def _range(self, name: str) -> tuple[float, float] | None:
+        low = self.base.attributes.get(f'{name}_min', None)
+        return None if low is None else (float(low), float(self.base.attributes.get(f'{name}_max')))
+
+
+def _compact_sources(sources: NDArray[np.str_]) -> bytes:
+    unique, rows = np.unique(sources, return_inverse=True)
+    return storage.write_arrays({'sources': unique, 'rows': rows.astype(np.int32)})
+
+
+def _expand_sources(handle: io.BytesIO) -> NDArray[np.str_]:
+    arrays = storage.read_arrays(handle)
+    sources: NDArray[np.str_] = arrays['sources'][arrays['rows']]
+    return sources

@@ -1,0 +1,51 @@
+"""The one place where file names meet the settings: the final ``input.yaml``."""
+
+from __future__ import annotations
+
+from aiida_autopipec.pacemaker.config.dump import dump_yaml
+from aiida_autopipec.pacemaker.config.potential import PotentialShape
+from aiida_autopipec.pacemaker.config.training import TrainingConfig
+from aiida_autopipec.pacemaker.errors import ConfigError
+
+
+def render_input_yaml(
+    config: TrainingConfig,
+    *,
+    train_filename: str,
+    test_filename: str | None = None,
+    initial_potential_filename: str | None = None,
+) -> str:
+    """Return ``input.yaml`` as ``pacemaker`` reads it (``pyace/cli/pacemaker.py``, python-ace 0.4.0rc1).
+
+    What an initial potential is for follows from the configuration:
+
+    - without a potential section the fit goes on from it (``potential: FILE``, the same as ``pacemaker -p``);
+    - with ``potential.reset`` its shape is fitted from scratch (``potential: {filename: FILE, reset: true}``);
+    - with a shape the basis grows from it to that shape (``potential: {initial_potential: FILE}``, ``pacemaker -ip``).
+
+    :param config: the settings.
+    :param train_filename: name of the training set, ending in ``.pckl.gzip``.
+    :param test_filename: name of the test set, ending in ``.pckl.gzip``.
+    :param initial_potential_filename: name of a B-basis potential, ending in ``.yaml``.
+    :raises ConfigError: if a setting needs a file that is not given.
+    """
+    if config.needs_initial_potential and initial_potential_filename is None:
+        raise ConfigError('potential: is missing; state a shape, or pass a potential as the input initial_potential.')
+    if config.needs_test_dataset and test_filename is None:
+        raise ConfigError(
+            'fit.min_relative_test_loss_per_iter: has no effect without test structures; pass the input test_dataset.'
+        )
+    settings = config.to_dict()
+    data = {'filename': train_filename}
+    if test_filename is not None:
+        data['test_filename'] = test_filename
+    settings['data'] = {**data, **settings['data']}
+    if initial_potential_filename is not None:
+        if config.potential is None:
+            settings['potential'] = initial_potential_filename
+        elif isinstance(config.potential, PotentialShape):
+            settings['potential']['initial_potential'] = initial_potential_filename
+        else:
+            settings['potential'] = {'filename': initial_potential_filename, **settings['potential']}
+    order = ('seed', 'metadata', 'potential', 'data', 'fit', 'backend')
+    return dump_yaml({key: settings[key] for key in order if key in settings})

@@ -1,0 +1,1 @@
+"""Labelled structures as flat arrays, and what is done with them."""

@@ -1,0 +1,219 @@
+"""Between labelled structures and ``ase.Atoms``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ase
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENERGY_KEYS = ('energy', 'free_energy')
+"""Where an energy is looked for in ``atoms.info`` when no calculator holds one."""
+FORCES_KEYS = ('forces',)
+STRESS_KEYS = ('stress',)
+
+
+def structures_from_atoms(
+    atoms: Sequence[ase.Atoms],
+    *,
+    names: Sequence[str] | None = None,
+    require_labels: bool = True,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    stress_key: str | None = None,
+    use_names: bool = True,
+) -> LabelledStructures:
+    """Take structures and labels from ``ase.Atoms``.
+
+    Labels come from the attached results, or from ``atoms.info['energy']`` and ``atoms.arrays['forces']``. Where a
+    calculator holds a free energy besides the energy, the free energy is taken, because the forces derive from it
+    (ASE's ``energy`` is then extrapolated to zero smearing). Nothing is calculated.
+
+    :param atoms: the structures; units are those of ASE (eV, Å).
+    :param names: unique names; by default ``atoms.info['name']`` where every structure has one.
+    :param require_labels: whether a missing energy or missing forces are an error.
+    :param energy_key: name of the energy in ``atoms.info``, instead of the places above.
+    :param forces_key: name of the forces in ``atoms.arrays``, instead of the places above.
+    :param stress_key: name of the stress (Voigt, 3 × 3 or 9 components, eV/Å³, sign of ASE) in ``atoms.info``.
+    :param use_names: whether names in ``atoms.info`` count.
+    :raises DatasetError: if a label is missing, not finite or of the wrong shape; the message names the structure.
+    """
+    if len(atoms) == 0:
+        raise DatasetError('the dataset is empty: there is no structure in it')
+    labels = [_labels(image, row, energy_key, forces_key, stress_key) for row, image in enumerate(atoms)]
+    energies = [label['energy'] for label in labels]
+    forces = [label['forces'] for label in labels]
+    if require_labels or any(value is not None for value in (*energies, *forces)):
+        _check_complete(atoms, energies, 'energy', energy_key)
+        _check_complete(atoms, forces, 'forces', forces_key)
+    if names is None and use_names and all('name' in image.info for image in atoms):
+        names = [str(image.info['name']) for image in atoms]
+    stresses = [label['stress'] for label in labels]
+    has_stress = any(stress is not None for stress in stresses)
+    blank = np.full(6, np.nan)
+    given_names: Any = None if names is None else np.array(names, dtype=np.str_)
+    labelled = bool(energies) and energies[0] is not None
+    return LabelledStructures(
+        numbers=np.concatenate([image.numbers for image in atoms]),
+        positions=np.concatenate([image.positions for image in atoms]),
+        cells=np.array([image.cell.array for image in atoms]),
+        pbc=np.array([image.pbc for image in atoms]),
+        offsets=np.concatenate([[0], np.cumsum([len(image) for image in atoms])]),
+        energy=np.array(energies, dtype=np.float64) if labelled else None,
+        forces=np.concatenate(forces) if labelled else None,
+        stress=np.array([blank if stress is None else stress for stress in stresses]) if has_stress else None,
+        names=given_names,
+    )
+
+
+def iter_atoms(structures: LabelledStructures) -> Iterator[ase.Atoms]:
+    """Yield each structure as ``ase.Atoms`` with its labels attached and its name in ``info['name']``."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    for row in range(len(structures)):
+        part = slice(int(structures.offsets[row]), int(structures.offsets[row + 1]))
+        image = ase.Atoms(
+            numbers=structures.numbers[part],
+            positions=structures.positions[part],
+            cell=structures.cells[row],
+            pbc=structures.pbc[row],
+            info={'name': str(structures.names[row])},
+        )
+        results: dict[str, Any] = {}
+        if structures.energy is not None:
+            results['energy'] = float(structures.energy[row])
+        if structures.forces is not None:
+            results['forces'] = structures.forces[part].copy()
+        if structures.stress is not None and np.isfinite(structures.stress[row]).all():
+            results['stress'] = structures.stress[row].copy()
+        if structures.energy_corrected is not None:
+            image.info['energy_corrected'] = float(structures.energy_corrected[row])
+        if results:
+            image.calc = SinglePointCalculator(image, **results)
+        yield image
+
+
+def to_dataframe(structures: LabelledStructures) -> pd.DataFrame:
+    """Return the table that Pacemaker reads, one row per structure."""
+    import pandas as pd
+
+    bounds = structures.offsets[1:-1]
+    columns: dict[str, Any] = {'name': structures.names, 'ase_atoms': structures.to_atoms()}
+    for column, array in (('energy', structures.energy), ('energy_corrected', structures.energy_corrected)):
+        if array is not None:
+            columns[column] = array
+    if structures.forces is not None:
+        columns['forces'] = [forces.copy() for forces in np.split(structures.forces, bounds)]
+    if structures.stress is not None:
+        columns['stress'] = list(structures.stress)
+    if structures.energy_weights is not None:
+        columns['w_energy'] = structures.energy_weights
+    if structures.force_weights is not None:
+        columns['w_forces'] = list(np.split(structures.force_weights, bounds))
+    return pd.DataFrame(columns)
+
+
+def voigt(stress: Any) -> NDArray[np.float64]:
+    """Return a stress as six Voigt components (xx, yy, zz, yz, xz, xy).
+
+    :param stress: six components, nine, or a 3 × 3 array; broadcast over leading dimensions for 3 × 3.
+    :raises ValueError: if it has another shape, or a 3 × 3 array is not symmetric within 1 %.
+    """
+    array = np.asarray(stress, dtype=np.float64)
+    if array.shape[-2:] == (3, 3):
+        scale = max(float(np.nanmax(np.abs(array), initial=0.0)), 1e-6)
+        if np.nanmax(np.abs(array - np.swapaxes(array, -1, -2)), initial=0.0) > 0.01 * scale:
+            raise ValueError('the stress is not symmetric')
+        symmetric = (array + np.swapaxes(array, -1, -2)) / 2
+        return np.stack([symmetric[..., i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=-1)
+    if array.shape == (9,):
+        return voigt(array.reshape(3, 3))
+    if array.shape == (6,):
+        return array
+    raise ValueError(f'a stress has 6 components or 3 x 3, not the shape {array.shape}')
+
+
+def _labels(
+    image: ase.Atoms, row: int, energy_key: str | None, forces_key: str | None, stress_key: str | None
+) -> dict[str, Any]:
+    results = dict(image.calc.results) if image.calc is not None else {}
+    if image.calc is not None and _moved_since(image):
+        raise DatasetError(
+            f'structure {row}: the atoms were changed after their results were computed; compute them again'
+        )
+    energy = results.get('free_energy', results.get('energy'))
+    energy = _find(image.info, ENERGY_KEYS, energy_key, energy)
+    forces = _find(image.arrays, FORCES_KEYS, forces_key, results.get('forces'))
+    stress = _find(image.info, STRESS_KEYS, stress_key, results.get('stress'))
+    return {
+        'energy': None if energy is None else _number(energy, row),
+        'forces': None if forces is None else _checked_forces(forces, len(image), row, image),
+        'stress': None if stress is None else _checked_stress(stress, row),
+    }
+
+
+def _moved_since(image: ase.Atoms) -> bool:
+    """Tell whether the results belong to other atoms than these."""
+    reference = getattr(image.calc, 'atoms', None)
+    if reference is None or len(reference) != len(image):
+        return reference is not None
+    return not (
+        np.array_equal(reference.numbers, image.numbers)
+        and np.allclose(reference.positions, image.positions, rtol=0, atol=1e-6)
+        and np.allclose(reference.cell.array, image.cell.array, rtol=0, atol=1e-6)
+    )
+
+
+def _find(container: Any, keys: Sequence[str], key: str | None, attached: Any) -> Any:
+    """Look under the key that was asked for only, else in the attached results, else under the usual keys."""
+    if key is not None:
+        return container.get(key)
+    if attached is not None:
+        return attached
+    return next((container[name] for name in keys if name in container), None)
+
+
+def _number(energy: Any, row: int) -> float:
+    try:
+        return float(energy)
+    except (TypeError, ValueError) as exception:
+        raise DatasetError(f'the energy of structure {row} is not a number: {energy!r}') from exception
+
+
+def _checked_forces(forces: Any, natoms: int, row: int, image: ase.Atoms) -> NDArray[np.float64]:
+    array = np.asarray(forces, dtype=np.float64)
+    if array.shape != (natoms, 3):
+        name = image.info.get('name', image.get_chemical_formula())
+        raise DatasetError(
+            f'the forces of structure {row} (`{name}`) have shape {array.shape}, but its {natoms} atoms need '
+            f'{(natoms, 3)}'
+        )
+    return array
+
+
+def _checked_stress(stress: Any, row: int) -> NDArray[np.float64]:
+    try:
+        return voigt(stress)
+    except ValueError as exception:
+        raise DatasetError(f'structure {row}: {exception}') from exception
+
+
+def _check_complete(atoms: Sequence[ase.Atoms], values: Sequence[Any], label: str, key: str | None) -> None:
+    missing = [row for row, value in enumerate(values) if value is None]
+    if missing:
+        image = atoms[missing[0]]
+        name = image.info.get('name', image.get_chemical_formula())
+        found = sorted({*image.info, *image.arrays} - {'numbers', 'positions', 'name'})
+        asked = f' under the key `{key}`' if key else ''
+        raise DatasetError(
+            f'{len(missing)} of {len(values)} structures have no {label}{asked}, the first is structure {missing[0]} '
+            f'(`{name}`); other values that it holds: {", ".join(found) or "none"}'
+        )

@@ -1,0 +1,157 @@
+"""Checks of labelled structures: shapes, types and values, each with one sentence that names the structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+if TYPE_CHECKING:
+    from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+
+MAX_ATOMIC_NUMBER = 118
+
+_DTYPES: dict[str, Any] = {
+    'numbers': np.int32,
+    'offsets': np.int64,
+    'pbc': np.bool_,
+    'names': np.str_,
+    'sources': np.str_,
+}
+_FINITE = ('positions', 'cells', 'energy', 'energy_corrected', 'forces', 'energy_weights', 'force_weights')
+_WORDS = {
+    'energy': 'energy',
+    'energy_corrected': 'corrected energy',
+    'forces': 'forces',
+    'positions': 'positions',
+    'cells': 'cell',
+    'energy_weights': 'energy weight',
+    'force_weights': 'force weights',
+}
+
+
+def coerce(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Turn what was given into arrays of the expected types, leaving absent fields out.
+
+    :raises DatasetError: if something is not an array of numbers.
+    """
+    coerced: dict[str, NDArray[Any]] = {}
+    for name, value in arrays.items():
+        if value is None:
+            continue
+        try:
+            coerced[name] = np.ascontiguousarray(value, dtype=_DTYPES.get(name, np.float64))
+        except (TypeError, ValueError) as exception:
+            raise DatasetError(f'`{name}` is not a regular array of numbers ({exception})') from exception
+    return coerced
+
+
+def check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check that all arrays fit together.
+
+    :raises DatasetError: if one does not.
+    """
+    offsets = arrays['offsets']
+    if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+        raise DatasetError('`offsets` must start with 0 and not decrease')
+    n, a = len(offsets) - 1, int(offsets[-1])
+    if n == 0:
+        raise DatasetError('the dataset is empty: there is no structure in it')
+    empty = np.flatnonzero(np.diff(offsets) == 0)
+    if empty.size:
+        raise DatasetError(f'structure {empty[0]} ({_name(arrays, empty[0])}) has no atoms')
+    expected: dict[str, tuple[int, ...]] = {
+        'numbers': (a,),
+        'positions': (a, 3),
+        'cells': (n, 3, 3),
+        'pbc': (n, 3),
+        'energy': (n,),
+        'energy_corrected': (n,),
+        'forces': (a, 3),
+        'stress': (n, 6),
+        'energy_weights': (n,),
+        'force_weights': (a,),
+        'names': (n,),
+        'sources': (n,),
+    }
+    for name, shape in expected.items():
+        if name in arrays and arrays[name].shape != shape:
+            raise DatasetError(
+                f'`{name}` has shape {arrays[name].shape}, but {n} structures with {a} atoms need {shape}'
+            )
+
+
+def check_values(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check that every value can be what it stands for.
+
+    :raises DatasetError: if one is missing, not finite, out of range, or not unique.
+    """
+    numbers = arrays['numbers']
+    wrong = np.flatnonzero((numbers < 1) | (numbers > MAX_ATOMIC_NUMBER))
+    if wrong.size:
+        row = _row_of_atom(arrays, wrong[0])
+        raise DatasetError(
+            f'structure {row} ({_name(arrays, row)}) has atomic number {numbers[wrong[0]]}, which is no element'
+        )
+    for field in _FINITE:
+        if field in arrays:
+            _check_finite(field, arrays)
+    for field in ('energy_weights', 'force_weights'):
+        if field in arrays and np.any(arrays[field] < 0):
+            raise DatasetError(f'`{field}` contains a negative weight')
+    if 'stress' in arrays:
+        known = np.isfinite(arrays['stress'])
+        broken = np.flatnonzero(known.any(axis=1) & ~known.all(axis=1))
+        if broken.size:
+            raise DatasetError(
+                f'the stress of structure {broken[0]} ({_name(arrays, broken[0])}) is not finite; give all six '
+                'components, or six NaN where it is not known'
+            )
+    if 'names' in arrays and len(np.unique(arrays['names'])) != len(arrays['names']):
+        unique, counts = np.unique(arrays['names'], return_counts=True)
+        raise DatasetError(
+            f'the name `{unique[counts > 1][0]}` is used by {counts[counts > 1][0]} structures, but names are unique; '
+            'when importing a file, `names: content` makes names from the structures themselves'
+        )
+
+
+def check_same_labels(parts: Sequence[LabelledStructures]) -> None:
+    """Check that sets can be put together without losing or inventing a label.
+
+    :raises DatasetError: if there are no parts, or a label or weight is present in some of them only.
+    """
+    if not parts:
+        raise DatasetError('there is no dataset to put together')
+    for field in ('energy', 'energy_corrected', 'forces', 'energy_weights', 'force_weights'):
+        present = [getattr(part, field) is not None for part in parts]
+        if any(present) and not all(present):
+            raise DatasetError(
+                f'dataset {present.index(True)} has `{field}` and dataset {present.index(False)} has not, so putting '
+                f'them together would lose or invent values: give `{field}` for all of them or for none'
+            )
+
+
+def _check_finite(field: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    array = arrays[field]
+    if np.isfinite(array).all():
+        return
+    first = int(np.argwhere(~np.isfinite(array))[0][0])
+    per_atom = field in ('positions', 'forces', 'force_weights')
+    row = _row_of_atom(arrays, first) if per_atom else first
+    where = f' of atom {first - int(arrays["offsets"][row])}' if per_atom else ''
+    raise DatasetError(
+        f'the {_WORDS[field]}{where} in structure {row} ({_name(arrays, row)}) is missing or not finite: '
+        f'{array[first].tolist()}; remove the structure or compute it again'
+    )
+
+
+def _row_of_atom(arrays: Mapping[str, NDArray[Any]], atom: int) -> int:
+    return int(np.searchsorted(arrays['offsets'], atom, side='right')) - 1
+
+
+def _name(arrays: Mapping[str, NDArray[Any]], row: int) -> str:
+    return f'`{arrays["names"][row]}`' if 'names' in arrays else 'without name'

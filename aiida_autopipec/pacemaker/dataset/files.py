@@ -1,0 +1,108 @@
+"""Datasets in files: Pacemaker's ``.pckl.gzip``, extxyz, and every other format that ASE reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError
+from aiida_autopipec.pacemaker.formats import structures_from_frame
+from aiida_autopipec.pacemaker.pickles import read_frame
+
+PICKLE_SUFFIXES = ('.pckl.gzip', '.pkl.gz', '.pckl.gz', '.pkl.gzip')
+"""Endings of the tables that Pacemaker's programs write."""
+
+CODE_RUNNING_FORMATS = frozenset({'py', 'python'})
+"""Formats whose reader in ASE runs the file."""
+
+
+class ImportOptions(BaseModel):
+    """How a file is read."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+    format: str | None = Field(None, description='Format by the name that ASE gives it; by default by file name.')
+    names: Literal['file', 'content'] = Field(
+        'file', description='Take names from the file where it has them, or make unique ones from the content.'
+    )
+    energy_key: str | None = Field(None, description='Name of the energy among the properties of a frame, in eV.')
+    forces_key: str | None = Field(None, description='Name of the forces among the arrays of a frame, in eV/Å.')
+    stress_key: str | None = Field(
+        None, description='Name of the stress among the properties of a frame, in eV/Å³, negative when compressed.'
+    )
+    require_labels: bool = Field(True, description='Whether a missing energy or missing forces are an error.')
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> ImportOptions:
+        """Read options.
+
+        :raises ConfigError: if a key is unknown or a value is not possible; the message names the key.
+        """
+        try:
+            return cls.model_validate(mapping)
+        except ValidationError as exception:
+            error = exception.errors(include_url=False)[0]
+            known = ', '.join(cls.model_fields)
+            message = f'is unknown; known are {known}' if error['type'] == 'extra_forbidden' else error['msg']
+            raise ConfigError(f'import option `{error["loc"][0]}`: {message}') from exception
+
+
+def read_structures(path: Path, options: ImportOptions | None = None) -> tuple[LabelledStructures, dict[str, Any]]:
+    """Read a file of any supported format.
+
+    :return: the structures, and a report of the format, of where labels come from, and of what was left out.
+    :raises InputError: if the file cannot be read, is not safe, or a label is missing or wrong.
+    """
+    options = options or ImportOptions()
+    if not path.is_file():
+        raise FileFormatError(f'there is no file `{path}`')
+    if path.name.endswith(PICKLE_SUFFIXES):
+        return _read_table(path, options)
+    return _read_with_ase(path, options)
+
+
+def _read_table(path: Path, options: ImportOptions) -> tuple[LabelledStructures, dict[str, Any]]:
+    keys = ('format', 'energy_key', 'forces_key', 'stress_key')
+    stated = [key for key in keys if getattr(options, key) is not None]
+    if stated:
+        raise ConfigError(f'import option `{stated[0]}` is for files that ASE reads, not for `{path.name}`')
+    structures, report = structures_from_frame(
+        read_frame(path), require_labels=options.require_labels, unique_names=options.names == 'content'
+    )
+    return structures, {'format': 'pacemaker', **report}
+
+
+def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructures, dict[str, Any]]:
+    import ase.io
+    from ase.io.formats import UnknownFileTypeError, filetype
+
+    try:
+        kind = options.format or filetype(path.as_posix())
+        if kind in CODE_RUNNING_FORMATS:
+            raise FileFormatError(f'`{path.name}` is a program, not a file of structures')
+        frames = ase.io.read(path, index=':', format=kind)
+    except FileFormatError:
+        raise
+    except UnknownFileTypeError as exception:
+        raise FileFormatError(
+            f'`{path.name}` is not of a format that ASE recognises; state it as `format`, or rename a Pacemaker '
+            'dataset to end in .pckl.gzip'
+        ) from exception
+    except Exception as exception:  # ASE's many readers raise what they like on a damaged file
+        raise FileFormatError(
+            f'`{path.name}` cannot be read as {options.format or "its format"}: {exception}'
+        ) from exception
+    structures = structures_from_atoms(
+        frames if isinstance(frames, list) else [frames],
+        require_labels=options.require_labels,
+        energy_key=options.energy_key,
+        forces_key=options.forces_key,
+        stress_key=options.stress_key,
+        use_names=options.names == 'file',
+    )
+    return structures, {'format': kind, 'frames': len(structures)}

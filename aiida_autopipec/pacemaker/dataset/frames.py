@@ -1,0 +1,253 @@
+"""Trajectories of DFT codes: which array means what, in which unit, and which frame a label belongs to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from ase.data import atomic_numbers
+from ase.units import Bohr, GPa, Hartree, Rydberg
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aiida_autopipec.pacemaker.dataset.atoms import voigt
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+ENERGY_UNITS = {'eV': 1.0, 'Hartree': Hartree, 'Rydberg': Rydberg, 'meV': 1e-3}
+FORCES_UNITS = {'eV/Å': 1.0, 'eV/A': 1.0, 'Hartree/Bohr': Hartree / Bohr, 'Rydberg/Bohr': Rydberg / Bohr}
+STRESS_UNITS = {'eV/Å³': 1.0, 'eV/A^3': 1.0, 'GPa': GPa, 'kbar': 0.1 * GPa, 'Hartree/Bohr^3': Hartree / Bohr**3}
+LENGTH_UNITS = {'Å': 1.0, 'A': 1.0, 'Bohr': Bohr}
+
+EnergyUnit = Literal['eV', 'Hartree', 'Rydberg', 'meV']
+ForcesUnit = Literal['eV/Å', 'eV/A', 'Hartree/Bohr', 'Rydberg/Bohr']
+StressUnit = Literal['eV/Å³', 'eV/A^3', 'GPa', 'kbar', 'Hartree/Bohr^3']
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+class EnergyArray(_Strict):
+    """Where the energies of the frames are, and in which unit."""
+
+    array: str
+    unit: EnergyUnit
+
+
+class ForcesArray(_Strict):
+    """Where the forces of the frames are, and in which unit."""
+
+    array: str
+    unit: ForcesUnit
+
+
+class StressArray(_Strict):
+    """Where the stresses of the frames are, in which unit and with which sign.
+
+    :param compressed: sign of a component when the structure is compressed along it; ASE's is negative.
+    """
+
+    array: str
+    unit: StressUnit
+    compressed: Literal['negative', 'positive']
+
+
+class TrajectoryConvention(_Strict):
+    """What the arrays of a trajectory mean.
+
+    :param energy: the energies that the forces derive from.
+    :param forces: the forces; absent only for candidates that are not labelled yet.
+    :param stress: the stresses, if any.
+    :param positions: whether positions are Cartesian in Å or fractions of the cell vectors.
+    :param pbc: periodic boundary conditions of all frames, where the trajectory does not know them.
+    :param extra_labels: how many more labels than positions there may be at the end; they are left out and reported.
+    """
+
+    energy: EnergyArray | None
+    forces: ForcesArray | None
+    stress: StressArray | None = None
+    positions: Literal['cartesian', 'fractional'] = 'cartesian'
+    pbc: tuple[bool, bool, bool] | None = None
+    extra_labels: int = Field(0, ge=0)
+
+
+CONVENTIONS: dict[str, TrajectoryConvention] = {
+    # measured with Quantum ESPRESSO 6.7 through aiida-quantumespresso 5.1: `energy` is the free energy F = E - TS, the
+    # stress is positive when compressed, and vc-relax adds the labels of a final scf with a new basis
+    'quantumespresso.pw': TrajectoryConvention(
+        energy=EnergyArray(array='energy', unit='eV'),
+        forces=ForcesArray(array='forces', unit='eV/Å'),
+        stress=StressArray(array='stress', unit='GPa', compressed='positive'),
+        pbc=(True, True, True),
+        extra_labels=1,
+    ),
+    # measured with CP2K 2023.1 through aiida-cp2k 2.1: atomic units, and neither cells nor boundary conditions
+    'cp2k': TrajectoryConvention(
+        energy=EnergyArray(array='energies', unit='Hartree'),
+        forces=ForcesArray(array='forces', unit='Hartree/Bohr'),
+    ),
+    # read in aiida-vasp 5.1 and parsevasp 3.4: arrays as in vasprun.xml, so positions are fractions of the cell
+    # vectors, the stress is in kbar and positive when compressed; forces derive from the free energy
+    'vasp.vasp': TrajectoryConvention(
+        energy=EnergyArray(array='energy_free', unit='eV'),
+        forces=ForcesArray(array='forces', unit='eV/Å'),
+        stress=StressArray(array='stress', unit='kbar', compressed='positive'),
+        positions='fractional',
+        pbc=(True, True, True),
+    ),
+}
+"""What trajectories mean that the calculation of a given entry point (group ``aiida.calculations``) created."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """A trajectory as plain arrays, as its source stores them.
+
+    :param symbols: chemical symbol of each of the ``m`` atoms.
+    :param arrays: ``positions`` ``(s, m, 3)``, perhaps ``cells`` ``(s, 3, 3)``, and the labels.
+    :param pbc: as the source states them, or ``None``.
+    :param cell: ``(3, 3)`` cell of all frames in Å, where there is no array ``cells``.
+    """
+
+    symbols: Sequence[str]
+    arrays: Mapping[str, NDArray[Any]]
+    pbc: tuple[bool, bool, bool] | None
+    cell: NDArray[np.float64] | None = None
+
+
+def stated_convention(parameters: Mapping[str, Any]) -> TrajectoryConvention:
+    """Read a convention that the user states.
+
+    :raises DatasetError: if it is incomplete or has unknown keys.
+    """
+    try:
+        return TrajectoryConvention.model_validate(parameters)
+    except ValidationError as exception:
+        error = exception.errors(include_url=False)[0]
+        key = '.'.join(str(part) for part in error['loc'])
+        raise DatasetError(f'`{key}` in the description of the trajectory: {error["msg"]}') from exception
+
+
+def structures_from_frames(
+    frames: Frames, convention: TrajectoryConvention, *, source: str = '', require_labels: bool = True
+) -> tuple[LabelledStructures, dict[str, Any]]:
+    """Turn a trajectory into labelled structures, without an object per frame.
+
+    :param source: UUID of the node that the trajectory comes from.
+    :param require_labels: whether energies and forces have to be there.
+    :return: the structures, and a report of what was used and what was left out.
+    :raises DatasetError: if an array is missing, has the wrong shape, or no longer matches the frames.
+    """
+    positions = _array(frames, 'positions', 'positions')
+    if positions.ndim != 3 or positions.shape[1:] != (len(frames.symbols), 3):
+        raise DatasetError(
+            f'`positions` has shape {positions.shape}, but frames of {len(frames.symbols)} atoms need '
+            f'(frames, {len(frames.symbols)}, 3)'
+        )
+    n_frames = len(positions)
+    cells, pbc = _cells(frames, convention, n_frames)
+    if convention.positions == 'fractional':
+        positions = np.einsum('smi,sij->smj', positions, cells)
+    labels, left_out = _labels(frames, convention, n_frames, require_labels)
+    stem = f'{source[:8]}-' if source else ''
+    structures = LabelledStructures(
+        numbers=np.tile(_numbers(frames.symbols), n_frames),
+        positions=positions.reshape(-1, 3),
+        cells=cells,
+        pbc=np.tile(np.array(pbc), (n_frames, 1)),
+        offsets=np.arange(n_frames + 1) * len(frames.symbols),
+        names=np.array([f'{stem}frame-{frame}' for frame in range(n_frames)]),
+        sources=np.full(n_frames, source),
+        **labels,
+    )
+    return structures, {'frames': n_frames, 'labels_left_out': left_out, 'convention': convention.model_dump()}
+
+
+def _cells(
+    frames: Frames, convention: TrajectoryConvention, n_frames: int
+) -> tuple[NDArray[np.float64], tuple[bool, bool, bool]]:
+    if 'cells' in frames.arrays:
+        cells = np.asarray(frames.arrays['cells'], dtype=np.float64)
+    elif frames.cell is not None:
+        cells = np.tile(np.asarray(frames.cell, dtype=np.float64), (n_frames, 1, 1))
+    elif convention.positions == 'fractional':
+        raise DatasetError('the positions are fractions of cell vectors, but the trajectory has no `cells`')
+    else:
+        cells = np.zeros((n_frames, 3, 3))
+    if cells.shape != (n_frames, 3, 3):
+        raise DatasetError(f'`cells` has shape {cells.shape}, but {n_frames} frames need {(n_frames, 3, 3)}')
+    pbc = frames.pbc if convention.pbc is None else convention.pbc
+    if pbc is None:
+        raise DatasetError('the trajectory does not state its periodic boundary conditions: give `pbc`')
+    if any(pbc) and not np.any(cells):
+        raise DatasetError('periodic boundary conditions need a cell, and the trajectory has none')
+    return cells, pbc
+
+
+def _labels(
+    frames: Frames, convention: TrajectoryConvention, n_frames: int, require_labels: bool
+) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
+    """Collect the labels in eV and Å, one per frame."""
+    n_atoms = len(frames.symbols)
+    labels: dict[str, NDArray[Any]] = {}
+    left_out: dict[str, int] = {}
+    if require_labels and (convention.energy is None or convention.forces is None):
+        raise DatasetError('the description of the trajectory names no energy or no forces, and both are needed')
+    if convention.energy is not None:
+        raw = _aligned(frames, convention.energy.array, 'energies', n_frames, convention, left_out)
+        labels['energy'] = _shaped(raw, (n_frames,), convention.energy.array) * ENERGY_UNITS[convention.energy.unit]
+    if convention.forces is not None:
+        raw = _aligned(frames, convention.forces.array, 'forces', n_frames, convention, left_out)
+        forces = _shaped(raw, (n_frames, n_atoms, 3), convention.forces.array)
+        labels['forces'] = forces.reshape(-1, 3) * FORCES_UNITS[convention.forces.unit]
+    if convention.stress is not None and convention.stress.array in frames.arrays:
+        raw = _aligned(frames, convention.stress.array, 'stresses', n_frames, convention, left_out)
+        factor = STRESS_UNITS[convention.stress.unit] * (-1 if convention.stress.compressed == 'positive' else 1)
+        labels['stress'] = voigt(_shaped(raw, (n_frames, 3, 3), convention.stress.array)) * factor
+    return labels, left_out
+
+
+def _aligned(
+    frames: Frames,
+    name: str,
+    what: str,
+    n_frames: int,
+    convention: TrajectoryConvention,
+    left_out: dict[str, int],
+) -> NDArray[Any]:
+    """Return one label per frame, leaving out what the convention says comes after the last frame."""
+    array = _array(frames, name, what)
+    surplus = len(array) - n_frames
+    if surplus < 0 or surplus > convention.extra_labels:
+        raise DatasetError(
+            f'the trajectory has {n_frames} frames but {len(array)} {what} (array `{name}`), so it is not certain '
+            'which belongs to which frame; give a trajectory with one for each'
+        )
+    if surplus:
+        left_out[name] = surplus
+    return array[:n_frames]
+
+
+def _array(frames: Frames, name: str, what: str) -> NDArray[Any]:
+    if name not in frames.arrays:
+        raise DatasetError(
+            f'the trajectory has no array `{name}` with {what}; its arrays are: {", ".join(sorted(frames.arrays))}; if '
+            'another one holds them, state it in `parameters`, otherwise compute them'
+        )
+    return np.asarray(frames.arrays[name])
+
+
+def _shaped(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
+    if array.shape != shape:
+        raise DatasetError(f'the array `{name}` has shape {array.shape}, but needs {shape}')
+    return array.astype(np.float64)
+
+
+def _numbers(symbols: Sequence[str]) -> NDArray[np.int32]:
+    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
+    if unknown:
+        raise DatasetError(f'`{unknown[0]}` is not the symbol of a chemical element')
+    return np.array([atomic_numbers[symbol] for symbol in symbols], dtype=np.int32)

@@ -1,0 +1,197 @@
+"""Merging sets of structures without duplicates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
+from aiida_autopipec.pacemaker.errors import DatasetError
+
+OnConflict = Literal['error', 'keep_first', 'keep_last', 'keep_all']
+"""What happens to equal structures with different labels."""
+ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
+
+ENERGY_TOLERANCE = 1e-6
+"""eV: energies of copies of one structure that differ by more are different labels."""
+FORCES_TOLERANCE = 1e-6
+"""eV/Å: likewise for the components of forces."""
+STRESS_TOLERANCE = 1e-7
+"""eV/Å³: likewise for the components of the stress."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MergeReport:
+    """What a merge did, by dataset and row.
+
+    :param n_input: number of structures that went in.
+    :param kept: for each dataset, the rows that were kept.
+    :param duplicates: for each structure that was left out: its name, and the name of the equal one that was kept.
+    :param conflicts: the same for equal structures with different labels, whatever was done with them.
+    :param renamed: old and new name of each structure whose name was already taken by another structure.
+    """
+
+    n_input: int
+    kept: tuple[NDArray[np.int64], ...]
+    duplicates: tuple[tuple[str, str], ...]
+    conflicts: tuple[tuple[str, str], ...]
+    renamed: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return numbers and names as they are stored on a node."""
+        return {
+            'structures_in': self.n_input,
+            'structures_out': sum(len(rows) for rows in self.kept),
+            'duplicates_removed': [list(pair) for pair in self.duplicates],
+            'conflicting_labels': [list(pair) for pair in self.conflicts],
+            'renamed': [list(pair) for pair in self.renamed],
+        }
+
+
+def merge_structures(
+    parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'error'
+) -> tuple[LabelledStructures, MergeReport]:
+    """Put sets of structures together and keep one of each exact duplicate, the first.
+
+    :param parts: the sets, in order.
+    :param on_conflict: what happens to equal structures with different labels: ``error``; keep the first or the last
+        of them; or keep all.
+    :raises DatasetError: if labels contradict each other and ``on_conflict`` is ``error``, or if a label is present in
+        some parts only.
+    """
+    report = plan_merge(parts, on_conflict)
+    return apply_merge(parts, report), report
+
+
+def plan_merge(parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'error') -> MergeReport:
+    """Decide which rows of which set stay; see :func:`merge_structures`."""
+    if on_conflict not in ON_CONFLICT:
+        raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
+    keep: list[NDArray[np.bool_]] = [np.ones(len(part), dtype=bool) for part in parts]
+    first: dict[bytes, tuple[int, int]] = {}
+    duplicates: list[tuple[str, str]] = []
+    conflicts: list[tuple[str, str]] = []
+    for number, part in enumerate(parts):
+        for row, digest in enumerate(part.fingerprints.tolist()):
+            place = first.setdefault(digest, (number, row))
+            if place == (number, row):
+                continue
+            pair = (_name(part, row), _name(parts[place[0]], place[1]))
+            if same_labels(parts[place[0]], place[1], part, row):
+                keep[number][row] = False
+                duplicates.append(pair)
+                continue
+            conflicts.append(pair)
+            if on_conflict == 'error':
+                raise DatasetError(_conflict_sentence(parts, place, (number, row)))
+            if on_conflict == 'keep_first':
+                keep[number][row] = False
+            elif on_conflict == 'keep_last':
+                keep[place[0]][place[1]] = False
+                first[digest] = (number, row)
+    kept = tuple(np.flatnonzero(mask) for mask in keep)
+    return MergeReport(
+        n_input=sum(len(part) for part in parts),
+        kept=kept,
+        duplicates=tuple(duplicates),
+        conflicts=tuple(conflicts),
+        renamed=tuple(_plan_names(parts, kept)[1]),
+    )
+
+
+def apply_merge(parts: Sequence[LabelledStructures], report: MergeReport) -> LabelledStructures:
+    """Carry out what :func:`plan_merge` decided."""
+    return concatenate(merged_parts(parts, report))
+
+
+def merged_parts(parts: Sequence[LabelledStructures], report: MergeReport) -> list[LabelledStructures]:
+    """Return what remains of each set, without those of which nothing remains.
+
+    A set of which everything remains is returned as it is, the very same object, so that who stores it can tell.
+    """
+    remaining = []
+    for part, rows, names in zip(parts, report.kept, _plan_names(parts, report.kept)[0], strict=True):
+        if len(rows) == 0:
+            continue
+        result = part if len(rows) == len(part) else part.take(rows)
+        if not np.array_equal(names, result.names):
+            result = result.replace(names=names)
+        remaining.append(result)
+    return remaining
+
+
+def same_labels(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
+    """Tell whether two copies of one structure carry the same labels, within the tolerances of this module.
+
+    A stress that only one of them has is no difference. Weights count as labels.
+    """
+    for field, tolerance in (('energy', ENERGY_TOLERANCE), ('energy_corrected', ENERGY_TOLERANCE)):
+        values = getattr(a, field), getattr(b, field)
+        if None not in _missing(values) and abs(values[0][row_a] - values[1][row_b]) > tolerance:
+            return False
+    atoms_a = slice(int(a.offsets[row_a]), int(a.offsets[row_a + 1]))
+    atoms_b = slice(int(b.offsets[row_b]), int(b.offsets[row_b + 1]))
+    for field, rows, tolerance in (
+        ('forces', (atoms_a, atoms_b), FORCES_TOLERANCE),
+        ('stress', (row_a, row_b), STRESS_TOLERANCE),
+        ('energy_weights', (row_a, row_b), 0.0),
+        ('force_weights', (atoms_a, atoms_b), 0.0),
+    ):
+        values = getattr(a, field), getattr(b, field)
+        if None in _missing(values):
+            continue
+        difference = np.abs(values[0][rows[0]] - values[1][rows[1]])
+        if field != 'stress' and np.any(difference > tolerance):
+            return False
+        if field == 'stress' and np.any(difference[np.isfinite(difference)] > tolerance):
+            return False
+    return True
+
+
+def _missing(values: tuple[Any, Any]) -> list[Any]:
+    return [None if value is None else True for value in values]
+
+
+def _plan_names(
+    parts: Sequence[LabelledStructures], kept: Sequence[NDArray[np.int64]]
+) -> tuple[list[NDArray[np.str_]], list[tuple[str, str]]]:
+    """Keep names unique: a structure whose name is taken by another one gets part of its fingerprint behind it."""
+    taken: set[str] = set()
+    renamed: list[tuple[str, str]] = []
+    result = []
+    for part, rows in zip(parts, kept, strict=True):
+        names = []
+        for row in rows.tolist():
+            old = name = _name(part, row)
+            if name in taken:
+                name = f'{old}-{part.fingerprints[row][:8].decode()}'
+                repeat = 1
+                while name in taken:
+                    repeat += 1
+                    name = f'{old}-{part.fingerprints[row][:8].decode()}-{repeat}'
+                renamed.append((old, name))
+            taken.add(name)
+            names.append(name)
+        result.append(np.array(names, dtype=np.str_))
+    return result, renamed
+
+
+def _conflict_sentence(parts: Sequence[LabelledStructures], first: tuple[int, int], second: tuple[int, int]) -> str:
+    a, b = parts[first[0]], parts[second[0]]
+    what = 'other labels'
+    if a.energy is not None and b.energy is not None:
+        difference = b.energy[second[1]] - a.energy[first[1]]
+        what = f'other labels (the energies differ by {difference:.6g} eV)'
+    return (
+        f'structure `{_name(b, second[1])}` (dataset {second[0]}, row {second[1]}) equals `{_name(a, first[1])}` '
+        f'(dataset {first[0]}, row {first[1]}) but has {what}; decide which is right, or set `on_conflict` to '
+        '`keep_first`, `keep_last` or `keep_all`'
+    )
+
+
+def _name(part: LabelledStructures, row: int) -> str:
+    return str(part.names[row])

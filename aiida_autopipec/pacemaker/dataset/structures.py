@@ -1,0 +1,243 @@
+"""Labelled atomic structures as flat arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset import checks
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash, structure_fingerprints
+
+if TYPE_CHECKING:
+    import ase
+    import pandas as pd
+
+PER_STRUCTURE = ('cells', 'pbc', 'energy', 'energy_corrected', 'stress', 'energy_weights', 'names', 'sources')
+"""Fields with one row per structure."""
+PER_ATOM = ('numbers', 'positions', 'forces', 'force_weights')
+"""Fields with one row per atom of all structures, one structure after the other."""
+OPTIONAL = ('energy', 'energy_corrected', 'forces', 'stress', 'energy_weights', 'force_weights')
+"""Fields that may be absent as a whole."""
+
+
+def _filled_in() -> Any:
+    """Stand for a field that the constructor fills in where it is not given."""
+    return None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledStructures:
+    """Structures of any sizes and compositions with their energies and forces.
+
+    For ``n`` structures of ``a`` atoms in total. The arrays are not copied where they already have the right type, and
+    are made read-only: equal objects stay equal.
+
+    :param numbers: ``(a,)`` atomic numbers.
+    :param positions: ``(a, 3)`` Cartesian positions in Å.
+    :param cells: ``(n, 3, 3)`` cell vectors as rows in Å; zero vectors where there is no cell.
+    :param pbc: ``(n, 3)`` periodic boundary conditions.
+    :param offsets: ``(n + 1,)``: the atoms of structure ``i`` are ``offsets[i]:offsets[i + 1]``.
+    :param energy: ``(n,)`` total energies in eV, the ones that the forces derive from.
+    :param forces: ``(a, 3)`` forces in eV/Å.
+    :param energy_corrected: ``(n,)`` energies in eV minus an explicit reference, as Pacemaker trains on.
+    :param stress: ``(n, 6)`` Voigt stress (xx, yy, zz, yz, xz, xy) in eV/Å³ with the sign of ASE (negative when
+        compressed); a row of NaN where it is not known. Pacemaker does not train on it; it is kept.
+    :param energy_weights: ``(n,)`` weights of energies, Pacemaker's ``w_energy``.
+    :param force_weights: ``(a,)`` weights of forces, Pacemaker's ``w_forces``.
+    :param names: ``(n,)`` unique names; made from formula and content where none are given.
+    :param sources: ``(n,)`` UUIDs of the nodes that the structures come from, empty where there is none. Not content.
+    :raises DatasetError: if an array has the wrong shape, or a value is missing, not finite, or not unique; the message
+        names the first structure concerned.
+    """
+
+    numbers: NDArray[np.int32]
+    positions: NDArray[np.float64]
+    cells: NDArray[np.float64]
+    pbc: NDArray[np.bool_]
+    offsets: NDArray[np.int64]
+    energy: NDArray[np.float64] | None = None
+    forces: NDArray[np.float64] | None = None
+    energy_corrected: NDArray[np.float64] | None = None
+    stress: NDArray[np.float64] | None = None
+    energy_weights: NDArray[np.float64] | None = None
+    force_weights: NDArray[np.float64] | None = None
+    names: NDArray[np.str_] = dataclasses.field(default_factory=_filled_in)
+    sources: NDArray[np.str_] = dataclasses.field(default_factory=_filled_in)
+
+    def __post_init__(self) -> None:
+        arrays = checks.coerce({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        checks.check_shapes(arrays)
+        checks.check_values(arrays)
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+        if 'sources' not in arrays:
+            object.__setattr__(self, 'sources', np.zeros(len(self), dtype='U1'))
+        if 'names' not in arrays:
+            object.__setattr__(self, 'names', self._content_names())
+        for field in dataclasses.fields(self):
+            array = getattr(self, field.name)
+            if array is not None and array.flags.writeable:
+                view = array.view()
+                view.flags.writeable = False
+                object.__setattr__(self, field.name, view)
+
+    # Sizes and composition
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+        return int(self.offsets[-1])
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``(n,)`` number of atoms of each structure."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols that occur, in alphabetical order."""
+        from ase.data import chemical_symbols
+
+        return tuple(sorted(chemical_symbols[z] for z in np.unique(self.numbers)))
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every structure has an energy (total or corrected) and forces."""
+        return self.forces is not None and (self.energy is not None or self.energy_corrected is not None)
+
+    @property
+    def has_stress(self) -> bool:
+        """Whether any structure has a stress."""
+        return self.stress is not None and bool(np.isfinite(self.stress).any())
+
+    # Content
+
+    @cached_property
+    def fingerprints(self) -> NDArray[np.bytes_]:
+        """``(n,)`` hashes of the geometry alone: equal structures have equal ones, whatever their labels and names."""
+        return structure_fingerprints(self.numbers, self.positions, self.cells, self.pbc, self.offsets)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of everything but the sources; it does not depend on how the rows are stored."""
+        return content_hash([self])
+
+    def fields(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that are present by field name."""
+        present = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: array for name, array in present.items() if array is not None}
+
+    # New objects from parts
+
+    def take(self, rows: Sequence[int] | NDArray[Any]) -> LabelledStructures:
+        """Return the structures of the given rows, in that order.
+
+        :param rows: indices, or a boolean mask of length ``n``.
+        """
+        index = np.asarray(rows)
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+        sizes = self.sizes[index]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        # the atoms of the chosen structures: a running number plus the shift of the structure that each belongs to
+        atoms = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][index] - offsets[:-1], sizes)
+        changes: dict[str, Any] = {'offsets': offsets}
+        for name, array in self.fields().items():
+            if name in PER_STRUCTURE:
+                changes[name] = array[index]
+            elif name in PER_ATOM:
+                changes[name] = array[atoms]
+        return LabelledStructures(**changes)
+
+    def replace(self, **changes: Any) -> LabelledStructures:
+        """Return a copy with some fields exchanged."""
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
+        """Put several sets behind each other; see :func:`merge_structures` for removal of duplicates.
+
+        :raises DatasetError: if a label or weight is present in some parts only (stress apart, which becomes NaN).
+        """
+        return concatenate(parts)
+
+    # ASE and pandas
+
+    @classmethod
+    def from_atoms(
+        cls, atoms: Sequence[ase.Atoms], *, names: Sequence[str] | None = None, require_labels: bool = True
+    ) -> LabelledStructures:
+        """Take structures and labels from ASE.
+
+        See :func:`aiida_autopipec.pacemaker.dataset.atoms.structures_from_atoms`.
+        """
+        from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms
+
+        return structures_from_atoms(atoms, names=names, require_labels=require_labels)
+
+    def to_atoms(self) -> list[ase.Atoms]:
+        """Return ``ase.Atoms`` with the labels attached as a ``SinglePointCalculator``."""
+        return list(self.iter_atoms())
+
+    def iter_atoms(self) -> Iterator[ase.Atoms]:
+        """Yield what :meth:`to_atoms` returns, one at a time."""
+        from aiida_autopipec.pacemaker.dataset.atoms import iter_atoms
+
+        return iter_atoms(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the table that Pacemaker reads: ``ase_atoms``, ``energy``, ``forces`` and so on."""
+        from aiida_autopipec.pacemaker.dataset.atoms import to_dataframe
+
+        return to_dataframe(self)
+
+    def _content_names(self) -> NDArray[np.str_]:
+        """Name each structure after its formula and geometry, e.g. ``Al4-0f3c2a91b7d4``; number repeated geometries."""
+        from ase.formula import Formula
+
+        formulas: dict[bytes, str] = {}
+        seen: dict[str, int] = {}
+        names = []
+        for begin, end, digest in zip(self.offsets[:-1], self.offsets[1:], self.fingerprints, strict=True):
+            composition = np.sort(self.numbers[begin:end])
+            formula = formulas.get(composition.tobytes())
+            if formula is None:
+                formula = formulas[composition.tobytes()] = Formula.from_list(_symbols(composition)).format('metal')
+            name = f'{formula}-{digest[:12].decode()}'
+            repeat = seen[name] = seen.get(name, 0) + 1
+            names.append(name if repeat == 1 else f'{name}-{repeat}')
+        return np.array(names, dtype=np.str_)
+
+
+def _symbols(numbers: NDArray[np.int32]) -> list[str]:
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[z] for z in numbers]
+
+
+def concatenate(parts: Sequence[LabelledStructures]) -> LabelledStructures:
+    """Put several sets behind each other.
+
+    :raises DatasetError: if there is nothing to concatenate, names clash, or a label is present in some parts only.
+    """
+    checks.check_same_labels(parts)
+    offsets, start = [np.zeros(1, dtype=np.int64)], 0
+    for part in parts:
+        offsets.append(part.offsets[1:] + start)
+        start += part.n_atoms
+    fields: dict[str, Any] = {'offsets': np.concatenate(offsets)}
+    for name in (*PER_STRUCTURE, *PER_ATOM):
+        arrays = [getattr(part, name) for part in parts]
+        if name == 'stress' and any(array is not None for array in arrays):
+            missing = [np.full((len(part), 6), np.nan) for part in parts]
+            arrays = [blank if array is None else array for array, blank in zip(arrays, missing, strict=True)]
+        if all(array is not None for array in arrays):
+            fields[name] = np.concatenate(arrays)
+    return LabelledStructures(**fields)

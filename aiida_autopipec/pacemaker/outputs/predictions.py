@@ -1,0 +1,125 @@
+"""Reference and predicted energies and forces of a training, and the errors that follow from them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.errors import OutputError
+from aiida_autopipec.pacemaker.pickles import RawFrame
+
+PARTS = ('train', 'test')
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Energies and forces of ``n`` structures with ``a`` atoms in total, as Pacemaker used and predicted them.
+
+    :param names: ``(n,)`` names of the structures.
+    :param sizes: ``(n,)`` numbers of atoms.
+    :param energy: ``(n,)`` corrected energies in eV.
+    :param energy_predicted: ``(n,)`` in eV.
+    :param forces: ``(a, 3)`` in eV/Å.
+    :param forces_predicted: ``(a, 3)`` in eV/Å.
+    """
+
+    names: NDArray[np.str_]
+    sizes: NDArray[np.int64]
+    energy: NDArray[np.float64]
+    energy_predicted: NDArray[np.float64]
+    forces: NDArray[np.float64]
+    forces_predicted: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n, a = len(self.names), int(np.sum(self.sizes))
+        expected = {
+            'sizes': (n,),
+            'energy': (n,),
+            'energy_predicted': (n,),
+            'forces': (a, 3),
+            'forces_predicted': (a, 3),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype.kind not in 'if':
+                raise OutputError(f'`{name}` of the predictions has shape {array.shape}, but needs {shape}')
+
+    def errors(self) -> dict[str, float]:
+        """Return root mean square, mean and largest absolute errors.
+
+        Energies in meV/atom, forces per component in meV/Å, as Pacemaker's log gives them.
+        """
+        energy = 1e3 * np.abs(self.energy_predicted - self.energy) / self.sizes
+        forces = 1e3 * np.abs(self.forces_predicted - self.forces)
+        return {
+            'rmse_energy_mev_per_atom': float(np.sqrt(np.mean(energy**2))),
+            'mae_energy_mev_per_atom': float(np.mean(energy)),
+            'max_error_energy_mev_per_atom': float(np.max(energy)),
+            'rmse_forces_mev_per_angstrom': float(np.sqrt(np.mean(forces**2))),
+            'mae_forces_mev_per_angstrom': float(np.mean(forces)),
+            'max_error_forces_mev_per_angstrom': float(np.max(forces)),
+        }
+
+    def rows_among(self, names: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Return the row of each structure in a dataset.
+
+        :param names: ``(m,)`` unique names of the dataset.
+        :raises OutputError: if a name is not among them.
+        """
+        row_of = {name: row for row, name in enumerate(names.tolist())}
+        try:
+            return np.array([row_of[name] for name in self.names.tolist()], dtype=np.int64)
+        except KeyError as error:
+            raise OutputError(f'the predictions name a structure {error} that the dataset does not have') from None
+
+
+def read_predictions(path: Path) -> dict[str, Predictions]:
+    """Read ``predictions.npz`` as the travelling script writes it.
+
+    :return: predictions by part, ``train`` and, if there is a test set, ``test``.
+    :raises OutputError: if the file is something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise OutputError(f'`{path.name}` is no archive of arrays: {error}') from None
+    return {part: _from_arrays(part, arrays) for part in PARTS if f'{part}_names' in arrays}
+
+
+def predictions_from_frame(frame: RawFrame) -> Predictions:
+    """Take predictions from ``train_pred.pckl.gzip`` or ``test_pred.pckl.gzip``, as the safe reader gives them.
+
+    :raises OutputError: if columns are missing.
+    """
+    try:
+        predicted = (
+            frame.columns['energy_pred'] if 'energy_pred' in frame.columns else frame.vector_columns['energy_pred']
+        )
+        return Predictions(
+            names=frame.columns['name'],
+            sizes=np.diff(frame.offsets),
+            energy=frame.columns['energy_corrected'],
+            energy_predicted=predicted.reshape(-1),
+            forces=frame.atom_columns['forces'],
+            forces_predicted=frame.atom_columns['forces_pred'],
+        )
+    except KeyError as error:
+        raise OutputError(f'the table of predictions has no column {error}') from None
+
+
+def _from_arrays(part: str, arrays: Mapping[str, NDArray[Any]]) -> Predictions:
+    fields = ('names', 'sizes', 'energy', 'energy_predicted', 'forces', 'forces_predicted')
+    missing = [field for field in fields if f'{part}_{field}' not in arrays]
+    if missing:
+        raise OutputError(f'the predictions lack `{part}_{missing[0]}`')
+    values = {field: arrays[f'{part}_{field}'] for field in fields}
+    if values['names'].dtype.kind == 'S':
+        values['names'] = np.char.decode(values['names'], 'utf-8')
+    return Predictions(**values)

@@ -1,0 +1,84 @@
+"""The answer of the child process: one line of JSON, then the memory of its arrays. The parent believes none of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from io import BufferedIOBase
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PLAIN_TYPE = re.compile(r'<f8|<i8|\|b1|<U[1-9][0-9]{0,6}')
+_MAX_HEAD_BYTES = 16 << 20
+_LAST_CODE_POINT = 0x10FFFF
+
+
+def send(file: BinaryIO, arrays: dict[str, NDArray[Any]], ignored: list[str]) -> None:
+    """Write arrays of float64, int64, bool and strings."""
+    plain = {name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<')) for name, array in arrays.items()}
+    described = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
+    _send_head(file, {'arrays': described, 'ignored': ignored})
+    for array in plain.values():
+        if array.nbytes:
+            file.write(array.reshape(-1).view(np.uint8).data)
+    file.flush()
+
+
+def send_error(file: BinaryIO, kind: str, message: str) -> None:
+    """Write why there are no arrays."""
+    _send_head(file, {'error': kind, 'message': message})
+    file.flush()
+
+
+def _send_head(file: BinaryIO, head: dict[str, Any]) -> None:
+    file.write(json.dumps(head).encode('ascii') + b'\n')
+
+
+def receive_head(file: BufferedIOBase) -> dict[str, Any]:
+    """Read the line of JSON.
+
+    :raises ValueError: if there is none.
+    """
+    line = file.readline(_MAX_HEAD_BYTES)
+    head = json.loads(line) if line.endswith(b'\n') else None
+    if not isinstance(head, dict):
+        raise ValueError('no head')
+    return head
+
+
+def receive_arrays(file: BufferedIOBase, head: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """Read the arrays that ``head`` announces from a regular file.
+
+    :raises ValueError: if they are not exactly what is left of the file, or not of plain types.
+    """
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    arrays = {}
+    for name, spelling, shape in head['arrays']:
+        if not isinstance(name, str) or not _PLAIN_TYPE.fullmatch(spelling):
+            raise ValueError('not a plain array')
+        if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError('not a shape')
+        dtype = np.dtype(spelling)
+        size = math.prod(shape) * dtype.itemsize
+        if size > left:
+            raise ValueError('cut off')
+        left -= size
+        flat = np.empty(math.prod(shape), dtype=dtype)
+        if size and file.readinto(flat.view(np.uint8).data) != size:
+            raise ValueError('cut off')
+        arrays[name] = _checked(flat, shape)
+    if left:
+        raise ValueError('more than announced')
+    return arrays
+
+
+def _checked(flat: NDArray[Any], shape: list[int]) -> NDArray[Any]:
+    if flat.dtype.kind == 'U' and flat.size and flat.view(np.uint32).max() > _LAST_CODE_POINT:
+        raise ValueError('no text')
+    if flat.dtype.kind == 'b' and flat.size and flat.view(np.uint8).max() > 1:
+        raise ValueError('no booleans')
+    return flat.astype(flat.dtype.newbyteorder('='), copy=False).reshape(shape)

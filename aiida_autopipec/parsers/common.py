@@ -1,0 +1,66 @@
+"""What the parsers have in common."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiida.engine import ExitCode
+from aiida.orm import SinglefileData
+from aiida.parsers import Parser
+
+from aiida_autopipec.pacemaker import filenames
+from aiida_autopipec.pacemaker.outputs import Diagnosis, diagnose
+
+
+class PaceParser(Parser):
+    """Reads retrieved files and turns failures into exit codes."""
+
+    def read_text(self, filename: str) -> str | None:
+        """Return the content of a retrieved text file, or ``None`` if it is not there."""
+        content = self.read_bytes(filename)
+        return None if content is None else content.decode('utf-8', errors='replace')
+
+    def read_bytes(self, filename: str) -> bytes | None:
+        """Return the content of a retrieved file, or ``None`` if it is not there."""
+        if filename not in self.retrieved.base.repository.list_object_names():
+            return None
+        return self.retrieved.base.repository.get_object_content(filename, mode='rb')
+
+    def read_json(self, filename: str) -> dict[str, Any]:
+        """Return a retrieved JSON object, empty if it is not there or damaged."""
+        try:
+            value = json.loads(self.read_text(filename) or '{}')
+        except json.JSONDecodeError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def temporary_file(self, folder: str | None, filename: str) -> Path | None:
+        """Return a file that was retrieved for parsing only, or ``None`` if it is not there."""
+        path = Path(folder) / filename if folder else None
+        return path if path is not None and path.is_file() else None
+
+    def diagnose_program(self, program: str) -> Diagnosis | None:
+        """Return why a program failed, or ``None`` if it printed no failure."""
+        text = self.read_text(filenames.stderr_of(program))
+        return None if not text else diagnose(text)
+
+    def exit_code_of(self, diagnosis: Diagnosis) -> ExitCode:
+        """Return the exit code of a failure; one that belongs to another program's job is reported as unexpected."""
+        codes = self.exit_codes
+        label = f'ERROR_{diagnosis.failure.name}'
+        code: ExitCode = codes[label] if label in codes else codes['ERROR_UNEXPECTED']
+        return code.format(detail=f'({diagnosis.last_line})')
+
+    def scheduler_exit_code(self) -> ExitCode | None:
+        """Return the verdict of the scheduler (walltime, memory, node failure), which no parser may mask."""
+        if self.node.exit_status is None:
+            return None
+        return ExitCode(self.node.exit_status, self.node.exit_message)
+
+    def out_file(self, port: str, content: bytes, filename: str, **attributes: Any) -> None:
+        """Attach a file as an output, with attributes that queries can use."""
+        node = SinglefileData.from_bytes(content, filename=filename)
+        node.base.attributes.set_many(attributes)
+        self.out(port, node)

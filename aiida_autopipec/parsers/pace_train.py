@@ -1,0 +1,243 @@
+"""Parser of a training: keeps what can be kept, then judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida.engine import ExitCode
+from aiida.orm import ArrayData, Dict
+
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker import filenames
+from aiida_autopipec.pacemaker.errors import AutopipecError
+from aiida_autopipec.pacemaker.outputs import (
+    Health,
+    Metrics,
+    PotentialInfo,
+    TrainingLog,
+    Verdict,
+    judge_training,
+    parse_active_set,
+    parse_log,
+    parse_metrics,
+    parse_potential,
+)
+from aiida_autopipec.pacemaker.outputs.predictions import PARTS, Predictions, predictions_from_frame, read_predictions
+from aiida_autopipec.pacemaker.outputs.report import training_report
+from aiida_autopipec.pacemaker.pickles import read_frame
+from aiida_autopipec.parsers.common import PaceParser
+
+_DATASETS = {'train': 'dataset', 'test': 'test_dataset'}
+_PREDICTION_PICKLES = {'train': filenames.TRAINING_PREDICTIONS, 'test': filenames.TEST_PREDICTIONS}
+
+
+class PaceTrainParser(PaceParser):
+    """Turns what a training left behind into nodes, and tells useless fits from good ones."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Attach everything that is there, then return the exit code of what went wrong, if anything."""
+        problems: list[str] = []
+        metrics = self.parse_table(filenames.METRICS, problems)
+        test_metrics = self.parse_table(filenames.TEST_METRICS, problems)
+        log = self.parse_training_log()
+        verdict = judge_training(metrics, log, has_output_potential=self.has(filenames.OUTPUT_POTENTIAL))
+        info = self.inspect_potential(problems)
+        predictions = self.parse_predictions(kwargs.get('retrieved_temporary_folder'), problems)
+        self.out_learning_curve(metrics, test_metrics)
+        self.out_predictions(predictions, problems)
+        self.out_potentials(verdict, info)
+        active_set = self.out_active_set(verdict, problems)
+        report = training_report(
+            log=log,
+            metrics=metrics,
+            verdict=verdict,
+            potential=info,
+            predictions=predictions,
+            environment=self.read_json(filenames.ENVIRONMENT),
+        )
+        self.out('output_parameters', Dict({**report, 'active_set': active_set, 'parser_warnings': problems}))
+        return (
+            self.scheduler_exit_code()
+            or self.inspect_elements(info)
+            or self.inspect_training(verdict)
+            or self.inspect_exports()
+            or self.inspect_predictions(predictions)
+        )
+
+    # Reading
+
+    def has(self, filename: str) -> bool:
+        """Tell whether a file was retrieved and is not empty."""
+        return bool(self.read_bytes(filename))
+
+    def parse_table(self, filename: str, problems: list[str]) -> Metrics:
+        """Read a table of metrics; a damaged one counts as empty, and is reported."""
+        try:
+            return parse_metrics(self.read_text(filename) or '')
+        except AutopipecError as exception:
+            problems.append(f'{filename}: {exception}')
+            return parse_metrics('')
+
+    def parse_training_log(self) -> TrainingLog:
+        """Read the log; stderr holds the same records and more."""
+        text = self.read_text(filenames.stderr_of('pacemaker')) or self.read_text(filenames.LOG) or ''
+        return parse_log(text)
+
+    def inspect_potential(self, problems: list[str]) -> PotentialInfo | None:
+        """Read what the trained potential is about."""
+        text = self.read_text(filenames.OUTPUT_POTENTIAL)
+        if not text:
+            return None
+        try:
+            return parse_potential(text)
+        except AutopipecError as exception:
+            problems.append(f'{filenames.OUTPUT_POTENTIAL}: {exception}')
+            return None
+
+    def parse_predictions(self, temporary: str | None, problems: list[str]) -> dict[str, Predictions]:
+        """Read the arrays of the travelling script, or the pickles by the safe reader where it could not run."""
+        try:
+            path = self.temporary_file(temporary, filenames.PREDICTIONS)
+            if path is not None:
+                return read_predictions(path)
+            return self._predictions_from_pickles(temporary)
+        except AutopipecError as exception:
+            problems.append(f'predictions: {exception}')
+            return {}
+
+    def _predictions_from_pickles(self, temporary: str | None) -> dict[str, Predictions]:
+        paths: Mapping[str, Path | None] = {
+            part: self.temporary_file(temporary, name) for part, name in _PREDICTION_PICKLES.items()
+        }
+        return {part: predictions_from_frame(read_frame(path)) for part, path in paths.items() if path is not None}
+
+    # Attaching
+
+    def out_learning_curve(self, metrics: Metrics, test_metrics: Metrics) -> None:
+        """Attach one array per column of the metrics."""
+        if len(metrics) == 0:
+            return
+        arrays = dict(metrics.columns)
+        if len(test_metrics):
+            arrays |= {f'test_{name}': values for name, values in test_metrics.columns.items()}
+        self.out('learning_curve', ArrayData({name: np.asarray(values) for name, values in arrays.items()}))
+
+    def out_predictions(self, predictions: Mapping[str, Predictions], problems: list[str]) -> None:
+        """Attach reference and predicted labels, with the row of each structure in its dataset."""
+        arrays: dict[str, Any] = {}
+        for part in PARTS:
+            if part not in predictions or _DATASETS[part] not in self.node.inputs:
+                continue
+            values = predictions[part]
+            try:
+                arrays[f'{part}_rows'] = values.rows_among(self._names(_DATASETS[part]))
+            except AutopipecError as exception:
+                problems.append(f'predictions: {exception}')
+                continue
+            arrays[f'{part}_sizes'] = values.sizes
+            for field in ('energy', 'energy_predicted', 'forces', 'forces_predicted'):
+                arrays[f'{part}_{field}'] = getattr(values, field)
+        if arrays:
+            self.out('predictions', ArrayData(arrays))
+
+    def _names(self, port: str) -> np.ndarray[Any, np.dtype[np.str_]]:
+        dataset: PaceDatasetData = self.node.inputs[port]
+        return np.concatenate([shard.names for shard in dataset.iter_shards()])
+
+    def out_potentials(self, verdict: Verdict, info: PotentialInfo | None) -> None:
+        """Attach the potential of a good fit, or else the last state of a bad one."""
+        if verdict.health is Health.HEALTHY and info is not None:
+            facts = {
+                'elements': list(info.elements),
+                'cutoff': info.cutoff,
+                'n_functions': dict(info.n_functions),
+                'reference': self.node.inputs['dataset'].reference,
+            }
+            self.out_file('potential', self.read_bytes(filenames.OUTPUT_POTENTIAL) or b'', 'potential.yaml', **facts)
+            exported = self.read_bytes(filenames.OUTPUT_LAMMPS_POTENTIAL)
+            if exported:
+                self.out_file('lammps_potential', exported, 'potential.yace', **facts)
+            return
+        state = self._newest_interim_potential()
+        if state is not None:
+            self.out_file('interim_potential', state, 'interim_potential.yaml')
+
+    def _newest_interim_potential(self) -> bytes | None:
+        """Return the state of the last fit cycle that left a whole one; it may have been killed while writing."""
+        numbered = []
+        for name in self.retrieved.base.repository.list_object_names():
+            cycle = name.removeprefix('interim_potential_').removesuffix('.yaml')
+            if cycle.isdigit():
+                numbered.append((int(cycle), name))
+        for _, name in sorted(numbered, reverse=True):
+            content = self.read_bytes(name)
+            try:
+                if content and parse_potential(content.decode()).finite:
+                    return content
+            except (AutopipecError, UnicodeDecodeError):
+                self.logger.warning(f'{name} is not a whole potential and is left out')
+        return None
+
+    def out_active_set(self, verdict: Verdict, problems: list[str]) -> dict[str, Any] | None:
+        """Attach the active set of a good fit, and return what is in it."""
+        content = self.read_bytes(filenames.OUTPUT_ACTIVE_SET)
+        if not content or verdict.health is not Health.HEALTHY:
+            return None
+        try:
+            info = parse_active_set(content)
+        except AutopipecError as exception:
+            problems.append(f'{filenames.OUTPUT_ACTIVE_SET}: {exception}')
+            return None
+        self.out_file('active_set', content, 'potential.asi')
+        return {'n_functions': dict(info.n_functions), 'singular_elements': list(info.singular_elements)}
+
+    # Judging
+
+    def inspect_elements(self, info: PotentialInfo | None) -> ExitCode | None:
+        """Refuse a potential that lacks an element of the data: Pacemaker then trains on the wrong element."""
+        if info is None:
+            return None
+        lacking = sorted(set(self.node.inputs['dataset'].elements) - set(info.elements))
+        if not lacking:
+            return None
+        code: ExitCode = self.exit_codes.ERROR_UNKNOWN_ELEMENT
+        return code.format(detail=f'(the potential has no {", ".join(lacking)})')
+
+    def inspect_training(self, verdict: Verdict) -> ExitCode | None:
+        """Judge the fit by its metrics, and explain by the traceback why there is none."""
+        if verdict.health is Health.HEALTHY and self.has(filenames.OUTPUT_POTENTIAL):
+            return None if 'potential' in self.outputs else self._unreadable()
+        diagnosis = self.diagnose_program('pacemaker')
+        if diagnosis is not None and verdict.health in (Health.NOT_STARTED, Health.INTERRUPTED):
+            return self.exit_code_of(diagnosis)
+        step = '' if verdict.ladder_step is None else f'(ladder step {verdict.ladder_step})'
+        code: ExitCode = self.exit_codes[f'ERROR_{verdict.health.name}']
+        return code.format(detail=step)
+
+    def _unreadable(self) -> ExitCode:
+        code: ExitCode = self.exit_codes.ERROR_OUTPUT_UNREADABLE
+        return code.format(filename=filenames.OUTPUT_POTENTIAL, reason='it is not a potential')
+
+    def inspect_exports(self) -> ExitCode | None:
+        """Check that the programs that were asked for gave their files."""
+        for port, output, program, label in (
+            ('codes__yaml2yace', 'lammps_potential', 'pace_yaml2yace', 'ERROR_EXPORT_FAILED'),
+            ('codes__activeset', 'active_set', 'pace_activeset', 'ERROR_ACTIVE_SET_FAILED'),
+        ):
+            if self.node.base.links.get_incoming(link_label_filter=port).first() and output not in self.outputs:
+                diagnosis = self.diagnose_program(program)
+                detail = f'no file, see {filenames.stderr_of(program)}' if diagnosis is None else diagnosis.explanation
+                code: ExitCode = self.exit_codes[label]
+                return code.format(detail=detail)
+        return None
+
+    def inspect_predictions(self, predictions: Mapping[str, Predictions]) -> ExitCode | None:
+        """Warn if a set was not predicted."""
+        expected = {part for part, port in _DATASETS.items() if port in self.node.inputs}
+        if expected - set(predictions) or 'predictions' not in self.outputs:
+            warning: ExitCode = self.exit_codes.WARNING_PREDICTIONS_MISSING
+            return warning
+        return None

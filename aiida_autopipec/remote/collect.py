@@ -1,0 +1,104 @@
+"""Turn what Pacemaker's programs left in this folder into arrays and JSON, so that no pickle has to leave it.
+
+Runs on the computer, in Pacemaker's own Python, after the programs:
+
+    python collect.py train|select|activeset
+
+Writes ``environment.json`` always; ``predictions.npz`` after a training; ``selected.json`` after a selection. The
+pickles that were converted are moved to ``converted/``. Needs only what python-ace brings. Never fails the job: what
+goes wrong is written to ``collect.json``.
+"""
+
+import json
+import os
+import platform
+import shutil
+import socket
+import sys
+import traceback
+
+FILES_OF_PREDICTIONS = {'train': 'train_pred.pckl.gzip', 'test': 'test_pred.pckl.gzip'}
+FILE_OF_SELECTION = 'selected.pkl.gz'
+PACKAGES = ('numpy', 'pandas', 'ase', 'scipy', 'python-ace', 'tensorpotential', 'tensorflow', 'tensorflow-cpu')
+VARIABLES = ('SLURM_JOB_ID', 'SLURM_JOB_NODELIST', 'CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')
+
+
+def describe_environment():
+    """Return versions and place of this run."""
+    from importlib import metadata
+
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        'python': platform.python_version(),
+        'executable': sys.executable,
+        'hostname': socket.gethostname(),
+        'packages': packages,
+        'variables': {name: os.environ[name] for name in VARIABLES if name in os.environ},
+    }
+
+
+def collect_predictions():
+    """Write reference and predicted energies and forces of the training and the test set as flat arrays."""
+    import numpy as np
+    import pandas as pd
+
+    arrays = {}
+    for part, filename in FILES_OF_PREDICTIONS.items():
+        if not os.path.isfile(filename):
+            continue
+        frame = pd.read_pickle(filename, compression='gzip')
+        forces = [np.asarray(value, dtype=np.float64).reshape(-1, 3) for value in frame['forces']]
+        predicted = [np.asarray(value, dtype=np.float64).reshape(-1, 3) for value in frame['forces_pred']]
+        arrays[part + '_names'] = np.array([str(name).encode() for name in frame['name']])
+        arrays[part + '_sizes'] = np.array([len(value) for value in forces], dtype=np.int64)
+        arrays[part + '_energy'] = np.array(frame['energy_corrected'], dtype=np.float64).reshape(-1)
+        arrays[part + '_energy_predicted'] = np.array([float(np.ravel(v)[0]) for v in frame['energy_pred']])
+        arrays[part + '_forces'] = np.concatenate(forces)
+        arrays[part + '_forces_predicted'] = np.concatenate(predicted)
+    if arrays:
+        np.savez('predictions.npz', **arrays)
+
+
+def collect_selection():
+    """Write the names of the selected structures, best first."""
+    import pandas as pd
+
+    if not os.path.isfile(FILE_OF_SELECTION):
+        return
+    frame = pd.read_pickle(FILE_OF_SELECTION, compression='gzip')
+    with open('selected.json', 'w') as handle:
+        json.dump({'names': [str(name) for name in frame['name']]}, handle)
+
+
+def put_converted_away():
+    """Move the pickles that were converted to a folder of their own, which is not retrieved."""
+    os.makedirs('converted', exist_ok=True)
+    for filename in [*FILES_OF_PREDICTIONS.values(), FILE_OF_SELECTION]:
+        if os.path.isfile(filename):
+            shutil.move(filename, os.path.join('converted', filename))
+
+
+def main(task):
+    """Do what belongs to a task, and say how it went."""
+    outcome = {'task': task, 'ok': True}
+    try:
+        with open('environment.json', 'w') as handle:
+            json.dump(describe_environment(), handle, indent=2, sort_keys=True)
+        if task == 'train':
+            collect_predictions()
+        elif task == 'select':
+            collect_selection()
+        put_converted_away()
+    except Exception:
+        outcome.update(ok=False, error=traceback.format_exc())
+    with open('collect.json', 'w') as handle:
+        json.dump(outcome, handle, indent=2, sort_keys=True)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1])
