@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,12 @@ def save_to_pacemaker_format(
     return target
 
 
-def save_shards(shards: Iterable[LabelledStructures], path: str | os.PathLike[str], *, weights: bool = True) -> None:
+def save_shards(
+    shards: Iterable[LabelledStructures], target: str | os.PathLike[str] | BinaryIO, *, weights: bool = True
+) -> None:
     """Write a dataset that is stored in parts.
 
+    :param target: file name, ending in ``.pckl.gzip``, or an open binary file.
     :param weights: whether to write the weights that the structures bring, which Pacemaker then uses.
     """
     parts = list(shards)
@@ -61,7 +64,7 @@ def save_shards(shards: Iterable[LabelledStructures], path: str | os.PathLike[st
     }
     stresses = [np.full((len(part), 6), np.nan) if part.stress is None else part.stress for part in parts]
     write_frame(
-        path,
+        target,
         numbers=[part.numbers for part in parts],
         positions=[part.positions for part in parts],
         cells=[part.cells for part in parts],

@@ -16,14 +16,14 @@ from aiida_autopipec.pacemaker.errors import DatasetError
 
 
 @calcfunction
-def merge_datasets(datasets: dict[str, PaceDatasetData], on_conflict: Str | None = None) -> dict[str, Any]:
+def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) -> dict[str, Any]:
     """Put datasets together, in the order of their keys, and keep one of each exact duplicate.
 
     Files of which nothing is removed are stored as they are, so that they take no more space.
 
-    :param datasets: by any key that is a valid link label.
     :param on_conflict: what happens to equal structures with different labels: ``error`` (default), ``keep_first``,
         ``keep_last`` or ``keep_all``.
+    :param datasets: by any key that is a valid link label.
     :return: ``dataset``, and a ``report`` that names the duplicates, the conflicts and what was renamed.
     :raises DatasetError: if labels contradict each other, or if datasets have different labels or references.
     """

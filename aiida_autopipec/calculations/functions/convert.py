@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from aiida.engine import calcfunction
-from aiida.orm import ArrayData, CalcJobNode, Dict, SinglefileData, StructureData, TrajectoryData
+from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData, StructureData, TrajectoryData
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
@@ -21,6 +22,7 @@ from aiida_autopipec.pacemaker.dataset.frames import (
 )
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
+from aiida_autopipec.pacemaker.formats import save_shards
 
 _PREFIX = 'aiida.calculations:'
 
@@ -54,18 +56,21 @@ def convert_trajectory(
 
 
 @calcfunction
-def convert_structures(
-    structures: dict[str, StructureData], labels: dict[str, ArrayData] | None = None
-) -> dict[str, Any]:
+def convert_structures(**inputs: Any) -> dict[str, Any]:
     """Turn structures, each with its labels, into a dataset.
 
-    :param structures: by any key that is a valid link label.
-    :param labels: under the same keys, arrays ``energy`` (one number, eV), ``forces`` ``(atoms, 3)`` in eV/Å and
-        optionally ``stress`` (six Voigt components or 3 × 3, eV/Å³, negative when compressed); absent altogether for
-        candidates that are not labelled yet.
+    :param inputs: two namespaces with the same keys, which are valid link labels and become names: ``structures``, and
+        ``labels`` with the arrays ``energy`` (one number, eV), ``forces`` ``(atoms, 3)`` in eV/Å and optionally
+        ``stress`` (six Voigt components or 3 × 3, eV/Å³, negative when compressed). Without ``labels`` the structures
+        are candidates for selection.
     :return: ``dataset``.
     :raises DatasetError: if a key has no labels or a label is missing, not finite or of the wrong shape.
     """
+    unknown = sorted(set(inputs) - {'structures', 'labels'})
+    if unknown:
+        raise DatasetError(f'`{unknown[0]}` is no input: give `structures` and `labels`')
+    structures: dict[str, StructureData] = inputs.get('structures', {})
+    labels: dict[str, ArrayData] | None = inputs.get('labels')
     if labels is not None:
         _check_same_keys(structures, labels)
     singles = [
@@ -93,10 +98,23 @@ def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict
     return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
 
 
+@calcfunction
+def export_dataset(dataset: PaceDatasetData) -> dict[str, Any]:
+    """Write a dataset to a file that every version of Pacemaker, pandas and numpy reads.
+
+    Training does this by itself; the file is for programs that take files, such as ``pace_augment``.
+
+    :return: ``file``, a ``.pckl.gzip``.
+    """
+    buffer = io.BytesIO()
+    save_shards(dataset.iter_shards(), buffer)
+    return {'file': SinglefileData.from_bytes(buffer.getvalue(), filename='dataset.pckl.gzip')}
+
+
 def _known_convention(trajectory: TrajectoryData) -> TrajectoryConvention:
     """Return what the arrays mean from the kind of calculation that created the trajectory."""
     creator = trajectory.creator
-    entry_point = '' if creator is None else (creator.process_type or '').removeprefix(_PREFIX)
+    entry_point = '' if creator is None else _entry_point(creator)
     if entry_point in CONVENTIONS:
         return CONVENTIONS[entry_point]
     made_by = 'has no creator' if creator is None else f'was created by `{entry_point}`'
@@ -105,6 +123,10 @@ def _known_convention(trajectory: TrajectoryData) -> TrajectoryConvention:
         f'`parameters` (it has the arrays {", ".join(sorted(trajectory.get_arraynames()))}); known without are '
         f'trajectories of {", ".join(sorted(CONVENTIONS))}'
     )
+
+
+def _entry_point(creator: ProcessNode) -> str:
+    return (creator.process_type or '').removeprefix(_PREFIX)
 
 
 def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Frames:
@@ -116,11 +138,27 @@ def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Fram
     pbc = trajectory.base.attributes.get('pbc', None)
     cell = None
     if 'cells' not in arrays and structure is not None:
-        # CP2K's trajectories have no cell, and `pbc` is false there only because of that
         cell, pbc = np.array(structure.cell), structure.pbc
+    if isinstance(creator, CalcJobNode) and _entry_point(creator) == 'cp2k':
+        pbc = _periodicity_of_cp2k(creator)
     return Frames(
-        symbols=_elements(trajectory, structure), arrays=arrays, pbc=None if pbc is None else tuple(pbc), cell=cell
+        symbols=_elements(trajectory, structure),
+        arrays=arrays,
+        pbc=None if pbc is None else tuple(pbc),
+        cell=cell,
     )
+
+
+def _periodicity_of_cp2k(calculation: CalcJobNode) -> tuple[bool, bool, bool]:
+    """Return the boundary conditions that CP2K used: its trajectory does not hold them, and the plugin hands over the
+    cell of the structure but not its ``pbc``.
+    """
+    section: Any = calculation.inputs['parameters'].get_dict()
+    for name in ('FORCE_EVAL', 'SUBSYS', 'CELL'):
+        section = next((value for key, value in section.items() if key.upper() == name), {})
+        section = section[0] if isinstance(section, list) else section
+    periodic = next((str(value).upper() for key, value in section.items() if key.upper() == 'PERIODIC'), 'XYZ')
+    return ('X' in periodic, 'Y' in periodic, 'Z' in periodic)
 
 
 def _elements(trajectory: TrajectoryData, structure: StructureData | None) -> list[str]:

@@ -21,7 +21,10 @@ def render_input_yaml(
 
     - without a potential section the fit goes on from it (``potential: FILE``, the same as ``pacemaker -p``);
     - with ``potential.reset`` its shape is fitted from scratch (``potential: {filename: FILE, reset: true}``);
-    - with a shape the basis grows from it to that shape (``potential: {initial_potential: FILE}``, ``pacemaker -ip``).
+    - with a shape and a ladder the basis grows from it to that shape (``potential: {initial_potential: FILE}``,
+      ``pacemaker -ip``);
+    - with a shape and no ladder the fit goes on from it too, with its basis: the shape is left out, because Pacemaker
+      takes one or the other, and would climb a ladder for both.
 
     :param config: the settings.
     :param train_filename: name of the training set, ending in ``.pckl.gzip``.
@@ -41,7 +44,8 @@ def render_input_yaml(
         data['test_filename'] = test_filename
     settings['data'] = {**data, **settings['data']}
     if initial_potential_filename is not None:
-        if config.potential is None:
+        climbs = config.fit.ladder_step is not None
+        if config.potential is None or (isinstance(config.potential, PotentialShape) and not climbs):
             settings['potential'] = initial_potential_filename
         elif isinstance(config.potential, PotentialShape):
             settings['potential']['initial_potential'] = initial_potential_filename

@@ -84,7 +84,8 @@ CONVENTIONS: dict[str, TrajectoryConvention] = {
         pbc=(True, True, True),
         extra_labels=1,
     ),
-    # measured with CP2K 2023.1 through aiida-cp2k 2.1: atomic units, and neither cells nor boundary conditions
+    # measured with CP2K 2023.1 through aiida-cp2k 2.1: atomic units; cells only if printed, forces likewise, and the
+    # boundary conditions stand in the input
     'cp2k': TrajectoryConvention(
         energy=EnergyArray(array='energies', unit='Hartree'),
         forces=ForcesArray(array='forces', unit='Hartree/Bohr'),

@@ -20,6 +20,12 @@ MAX_BYTES = 1024**3
 
 _MEMBER = re.compile(r'([A-Z][a-z]?)\.npy\Z')
 
+#: Entries of the inverse of a set in which a function is zero for all atoms: the program puts 1e-16 in its place. Real
+#: sets stay below 1e5.
+SINGULAR_ENTRY = 1e12
+#: Singular values below this fraction of the largest are rounding.
+_NEGLIGIBLE = 1e-12
+
 
 @dataclass(frozen=True)
 class ActiveSetInfo:
@@ -40,7 +46,13 @@ class ActiveSetInfo:
     @property
     def singular_elements(self) -> tuple[str, ...]:
         """Return the elements whose atoms could not tell all functions apart: gamma means nothing there."""
-        return tuple(sorted(element for element, n in self.n_functions.items() if self.rank[element] < n))
+        return tuple(
+            sorted(
+                element
+                for element, n in self.n_functions.items()
+                if self.rank[element] < n or self.largest_entry[element] > SINGULAR_ENTRY
+            )
+        )
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -68,7 +80,10 @@ def parse_active_set(content: bytes, *, max_bytes: int = MAX_BYTES) -> ActiveSet
 
 def _rank(matrix: NDArray[np.float64]) -> int:
     """Return the numerical rank; the program inverts singular sets too, by the pseudoinverse, which has the same."""
-    return int(np.linalg.matrix_rank(matrix)) if np.isfinite(matrix).all() else 0
+    if not np.isfinite(matrix).all():
+        return 0
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return int(np.sum(values > values[0] * _NEGLIGIBLE))
 
 
 def _read_matrices(content: bytes, max_bytes: int) -> dict[str, NDArray[np.float64]]:

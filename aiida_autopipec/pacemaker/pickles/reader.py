@@ -59,7 +59,7 @@ def _read(path: Path, limits: ReadLimits) -> RawFrame:
         try:
             head = wire.receive_head(answer)
         except ValueError:
-            raise _silence(status, limits) from None
+            raise _silence(status) from None
         if 'error' in head:
             kind = _ERRORS.get(str(head['error']), FileFormatError)
             raise kind(_printable(str(head.get('message'))))
@@ -96,16 +96,16 @@ def _run_child(file: BinaryIO, answer: IO[bytes], folder: str, limits: ReadLimit
         ) from None
 
 
-def _silence(status: int, limits: ReadLimits) -> AutopipecError:
+def _silence(status: int) -> AutopipecError:
     """Return the error for a child that ended without an answer: by a signal at its limits, or before it began."""
     if status > 0:
         return AutopipecError(
             f'The process that reads untrusted files failed (status {status}): {sys.executable} must be able to '
-            'import numpy and isal.'
+            'import numpy and isal, and the folder for temporary files needs room for the arrays.'
         )
     return UnsafeFileError(
         f'The process that reads the file ended without an answer (signal {-status}), most likely at its limits of '
-        f'memory ({limits.memory_bytes} bytes at most) and time: raise those of ReadLimits if you trust the file.'
+        'memory and time: refused (raise those of ReadLimits if you trust it).'
     )
 
 

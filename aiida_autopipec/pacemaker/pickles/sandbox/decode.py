@@ -64,15 +64,25 @@ def _calculator_arrays(
     """Return what calculators know as arrays over all rows, NaN where one does not know it."""
     n, total = len(offsets) - 1, int(offsets[-1])
     shapes = {'energy': (n,), 'free_energy': (n,), 'forces': (total, 3), 'stress': (n, 6)}
-    arrays: dict[str, NDArray[Any]] = {}
+    names = {name for known in results.values() for name in known}
+    arrays = {name: np.full(shapes[name], np.nan) for name in sorted(names)}
     for row, known in results.items():
         for name, value in known.items():
-            array = arrays.setdefault(f'calculator:{name}', np.full(shapes[name], np.nan))
+            array = arrays[name]
             if name == 'forces':
                 array[offsets[row] : offsets[row + 1]] = value
             else:
                 array[row] = value
-    return arrays
+    return {f'calculator:{name}': array for name, array in arrays.items()}
+
+
+def require_room(arrays: dict[str, NDArray[Any]], limit: int) -> None:
+    """Refuse arrays that a small file blew up, such as one long name among many short ones.
+
+    :raises UnsafeFileError: if they take more than ``limit`` bytes.
+    """
+    if sum(array.nbytes for array in arrays.values()) > limit:
+        raise UnsafeFileError(_TOO_LARGE)
 
 
 def describe(error: BaseException) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 _HERE = Path(__file__).resolve().parent
+_HEAD_ROOM = 16 << 20  # the answer's line of JSON comes before the arrays
 _PACKAGES = ('aiida_autopipec', 'aiida_autopipec.pacemaker', 'aiida_autopipec.pacemaker.pickles')
 
 
@@ -35,7 +36,7 @@ def _restrict(limits: dict[str, int]) -> None:
         'RLIMIT_CORE': 0,
         'RLIMIT_NPROC': 0,
         'RLIMIT_NOFILE': 3,  # standard input, output and error are open; nothing else can be opened
-        'RLIMIT_FSIZE': limits['bytes'],
+        'RLIMIT_FSIZE': limits['bytes'] + _HEAD_ROOM,
         'RLIMIT_CPU': limits['seconds'],
         'RLIMIT_AS': limits['memory'],
     }
@@ -58,6 +59,7 @@ def main() -> None:
     _restrict(request)
     try:
         arrays, ignored = decode.decode_file(sys.stdin.buffer, request['bytes'])
+        decode.require_room(arrays, request['bytes'])
         wire.send(sys.stdout.buffer, arrays, ignored)
     except BaseException as error:  # whatever a hostile file provokes is told, never raised
         sys.stdout.buffer.seek(0)

@@ -1,0 +1,233 @@
+"""Ports of the training work chain, and checks of what is given to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida.engine.processes.workchains.workchain import WorkChainSpec
+from aiida.orm import ArrayData, Dict, SinglefileData, Str, StructureData, TrajectoryData
+
+from aiida_autopipec.calculations import validation
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.dataset.merge import ON_CONFLICT
+from aiida_autopipec.pacemaker.dataset.reference import parse_reference
+from aiida_autopipec.pacemaker.errors import DatasetError, InputError
+
+SPLIT_KEYS = ('test_fraction', 'seed')
+
+
+def define_data_ports(spec: WorkChainSpec) -> None:
+    """Define the ports that take data and say what is done with them."""
+    kinds = (PaceDatasetData, TrajectoryData, SinglefileData)
+    spec.input_namespace('datasets', dynamic=True, valid_type=kinds, required=False, help='Data, by any key.')
+    spec.input_namespace(
+        'structures', dynamic=True, valid_type=StructureData, required=False, help='Single structures, by any key.'
+    )
+    spec.input_namespace(
+        'labels',
+        dynamic=True,
+        valid_type=ArrayData,
+        required=False,
+        help='Labels of `structures` under the same keys: arrays `energy` (eV), `forces` (eV/Å), optional `stress` '
+        '(eV/Å³, negative when compressed).',
+    )
+    spec.input_namespace(
+        'test_datasets', dynamic=True, valid_type=kinds, required=False, help='Data to test on, by any key.'
+    )
+    spec.input_namespace(
+        'conversion',
+        dynamic=True,
+        valid_type=Dict,
+        required=False,
+        help='How a trajectory or file is read, under the key that it has in `datasets` or `test_datasets`.',
+    )
+    spec.input(
+        'config',
+        valid_type=Dict,
+        serializer=validation.serialize_dict,
+        validator=validation.validate_config,
+        help="Pacemaker's `input.yaml` without names of files; see TrainingConfig.",
+    )
+    spec.input(
+        'split',
+        valid_type=Dict,
+        required=False,
+        serializer=validation.serialize_dict,
+        validator=validate_split,
+        help='Set a test set aside: `test_fraction` and `seed`. By content, so that no structure ever changes sides.',
+    )
+    spec.input(
+        'selection',
+        valid_type=Dict,
+        required=False,
+        serializer=validation.serialize_dict,
+        validator=validation.validate_select_parameters,
+        help='Train on a selection of the data; see SelectParameters. Needs `pace_select.code`.',
+    )
+    spec.input(
+        'reference',
+        valid_type=Dict,
+        required=False,
+        serializer=validation.serialize_dict,
+        validator=validate_reference,
+        help='What is subtracted from total energies before training; see Reference.',
+    )
+    spec.input(
+        'on_conflict',
+        valid_type=Str,
+        required=False,
+        serializer=_serialize_str,
+        validator=validate_on_conflict,
+        help='What happens to equal structures with different labels: `error` (default), `keep_first`, `keep_last` or '
+        '`keep_all`.',
+    )
+    spec.input(
+        'initial_potential',
+        valid_type=SinglefileData,
+        required=False,
+        validator=validation.validate_potential,
+        help='Potential (`.yaml`) to update. Its reference energies are used again.',
+    )
+    spec.input(
+        'active_set',
+        valid_type=SinglefileData,
+        required=False,
+        help='Active set of `initial_potential`: a selection then chooses what adds to it.',
+    )
+
+
+def _serialize_str(value: Any) -> Any:
+    return Str(value) if isinstance(value, str) else value
+
+
+# Single ports
+
+
+def validate_split(value: Dict, _: Any) -> str | None:
+    """Check how the test set is set aside."""
+    split = value.get_dict()
+    unknown = sorted(set(split) - set(SPLIT_KEYS))
+    if unknown:
+        return f'`{unknown[0]}` is unknown; the keys are {", ".join(SPLIT_KEYS)}'
+    fraction, seed = split.get('test_fraction'), split.get('seed', 0)
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
+        return f'`test_fraction` is {fraction!r}, but has to lie between 0 and 1, both excluded'
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        return f'`seed` is {seed!r}, but has to be a whole number'
+    return None
+
+
+def validate_reference(value: Dict, _: Any) -> str | None:
+    """Check what is subtracted."""
+    try:
+        parse_reference(value.get_dict())
+    except InputError as exception:
+        return str(exception)
+    return None
+
+
+def validate_on_conflict(value: Str, _: Any) -> str | None:
+    """Check the treatment of equal structures with different labels."""
+    if value.value not in ON_CONFLICT:
+        return f'`{value.value}` is unknown; possible are {", ".join(ON_CONFLICT)}'
+    return None
+
+
+# Ports against each other
+
+
+def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
+    """Check everything that can be checked before a step is taken."""
+    structures, labels = inputs.get('structures', {}), inputs.get('labels', {})
+    if not inputs.get('datasets') and not structures:
+        return 'there are no data: give `datasets` or `structures` with `labels`'
+    different = sorted(set(structures) ^ set(labels))
+    if different:
+        has, lacks = ('structures', 'labels') if different[0] in structures else ('labels', 'structures')
+        return f'`{different[0]}` is in `{has}` but not in `{lacks}`: give both under the same key'
+    if 'split' in inputs and inputs.get('test_datasets'):
+        return 'both `split` and `test_datasets` are given: choose one way to test'
+    if 'selection' in inputs and 'code' not in inputs.get('pace_select', {}):
+        return '`selection` needs `pace_select.code`, the program `pace_select`'
+    if 'active_set' in inputs and 'initial_potential' not in inputs:
+        return '`active_set` belongs to `initial_potential`, which is not given'
+    unused = sorted(
+        set(inputs.get('conversion', {})) - set(inputs.get('datasets', {})) - set(inputs.get('test_datasets', {}))
+    )
+    if unused:
+        return f'`conversion` has `{unused[0]}`, but neither `datasets` nor `test_datasets` has'
+    if validation.validate_config(inputs['config'], None):
+        return None  # reported by the port itself
+    config = TrainingConfig.model_validate(inputs['config'].get_dict())
+    return validation.starting_point_problem(config, inputs) or _datasets_problem(config, inputs)
+
+
+def _datasets_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
+    """Check the datasets that are already there."""
+    for namespace in ('datasets', 'test_datasets'):
+        for key, node in inputs.get(namespace, {}).items():
+            if not isinstance(node, PaceDatasetData):
+                continue
+            problem = validation.validate_labelled(node, None)
+            lacking = sorted(set(node.elements) - set(config.elements)) if config.elements else []
+            if lacking:
+                problem = (
+                    f'it contains {", ".join(lacking)}, which `config` lacks (it has {", ".join(config.elements)}): '
+                    'add it to potential.elements, or remove those structures'
+                )
+            if problem:
+                return f'`{namespace}.{key}`: {problem}'
+    return None
+
+
+def data_problem(
+    inputs: Mapping[str, Any], training_set: PaceDatasetData, test_set: PaceDatasetData | None
+) -> str | None:
+    """Check what will be trained on, as it is after merging and dividing."""
+    training = {'dataset': training_set, 'config': inputs['config']}
+    training |= {} if test_set is None else {'test_dataset': test_set}
+    training |= {key: inputs[key] for key in ('initial_potential',) if key in inputs}
+    problem = validation.validate_training(training, None)
+    if problem or 'selection' not in inputs:
+        return problem
+    wanted = inputs['selection'].get_dict().get('max_structures')
+    if wanted is not None and wanted > training_set.n_structures:
+        return (
+            f'`selection.max_structures` is {wanted}, but the pool has only {training_set.n_structures} structures: '
+            'choose fewer'
+        )
+    return None
+
+
+# What follows from the inputs
+
+
+def reference_to_subtract(inputs: Mapping[str, Any]) -> Dict | None:
+    """Return the reference that training energies are relative to.
+
+    An update keeps the reference of the potential that it goes on from.
+
+    :raises DatasetError: if another one is asked for.
+    """
+    stated: Dict | None = inputs.get('reference', None)
+    potential = inputs.get('initial_potential', None)
+    recorded = None if potential is None else potential.base.attributes.get('reference', None)
+    if recorded is None:
+        return stated
+    kept = Dict({'method': 'single_atom_energies', 'single_atom_energies': recorded['single_atom_energies']})
+    if stated is None or stated.get_dict() == {'method': recorded['method']} or stated.get_dict() == kept.get_dict():
+        return kept
+    raise DatasetError(
+        f'`initial_potential` was trained on energies relative to {recorded["single_atom_energies"]}, but `reference` '
+        f'asks for {stated.get_dict()}: leave `reference` out to keep the old one, or train without `initial_potential`'
+    )
+
+
+def cutoff_of(inputs: Mapping[str, Any]) -> float:
+    """Return the distance in Å beyond which atoms do not see each other."""
+    config = TrainingConfig.model_validate(inputs['config'].get_dict())
+    if config.cutoff is not None:
+        return config.cutoff
+    return validation.potential_info(inputs['initial_potential']).cutoff
