@@ -150,8 +150,9 @@ def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Fram
 
 
 def _periodicity_of_cp2k(calculation: CalcJobNode) -> tuple[bool, bool, bool]:
-    """Return the boundary conditions that CP2K used: its trajectory does not hold them, and the plugin hands over the
-    cell of the structure but not its ``pbc``.
+    """Return the boundary conditions that CP2K used.
+
+    Its trajectory does not hold them, and the plugin hands over the cell of the structure but not its ``pbc``.
     """
     section: Any = calculation.inputs['parameters'].get_dict()
     for name in ('FORCE_EVAL', 'SUBSYS', 'CELL'):
