@@ -14,6 +14,7 @@ from aiida.orm import AbstractCode
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
+from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
 from aiida_autopipec.pacemaker.formats import save_shards
 
 RETRIEVED_ALWAYS = (filenames.ENVIRONMENT, filenames.COLLECT_OUTCOME)
@@ -21,7 +22,8 @@ RETRIEVED_ALWAYS = (filenames.ENVIRONMENT, filenames.COLLECT_OUTCOME)
 
 def write_dataset(dataset: PaceDatasetData, folder: Folder, filename: str, *, weights: bool = True) -> None:
     """Write a dataset as Pacemaker reads it into the folder of a job."""
-    save_shards(dataset.iter_shards(), folder.get_abs_path(filename), weights=weights)
+    shards = map(without_mixed_periodicity, dataset.iter_shards())
+    save_shards(shards, folder.get_abs_path(filename), weights=weights)
 
 
 def set_default_options(spec: CalcJobProcessSpec, *, parser_name: str) -> None:

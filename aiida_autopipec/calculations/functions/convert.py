@@ -20,6 +20,7 @@ from aiida_autopipec.pacemaker.dataset.frames import (
     stated_convention,
     structures_from_frames,
 )
+from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
 from aiida_autopipec.pacemaker.formats import save_shards
@@ -102,12 +103,13 @@ def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict
 def export_dataset(dataset: PaceDatasetData) -> dict[str, Any]:
     """Write a dataset to a file that every version of Pacemaker, pandas and numpy reads.
 
-    Training does this by itself; the file is for programs that take files, such as ``pace_augment``.
+    Training does this by itself; the file is for programs that take files, such as ``pace_augment``. Slabs and wires
+    are made periodic with a wide vacuum, as Pacemaker knows no mixed boundary conditions.
 
     :return: ``file``, a ``.pckl.gzip``.
     """
     buffer = io.BytesIO()
-    save_shards(dataset.iter_shards(), buffer)
+    save_shards(map(without_mixed_periodicity, dataset.iter_shards()), buffer)
     return {'file': SinglefileData.from_bytes(buffer.getvalue(), filename='dataset.pckl.gzip')}
 
 

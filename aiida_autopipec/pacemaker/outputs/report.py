@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,13 +26,13 @@ def training_report(
 
     Units are part of the names; what is not known is ``None``.
     """
-    return {
+    report: dict[str, Any] = {
         'health': verdict.health.value,
         'converged': verdict.converged,
         'stop_reason': None if verdict.stop_reason is None else verdict.stop_reason.value,
         'iterations': metrics.n_iterations,
-        'initial_loss': _finite(verdict.initial_loss),
-        'final_loss': _finite(verdict.final_loss),
+        'initial_loss': verdict.initial_loss,
+        'final_loss': verdict.final_loss,
         'errors': {part: values.errors() for part, values in predictions.items()},
         'n_functions': None if potential is None else dict(potential.n_functions),
         'n_parameters': log.n_parameters,
@@ -55,8 +56,16 @@ def training_report(
         },
         'environment': dict(environment),
     }
+    stored: dict[str, Any] = storable(report)
+    return stored
 
 
-def _finite(value: float | None) -> float | None:
-    """Return a number that a database can hold: it takes no infinity."""
-    return value if value is not None and abs(value) < float('inf') else None
+def storable(value: Any) -> Any:
+    """Return a value that a database can hold: it takes neither NaN nor infinity, so ``None`` stands for them."""
+    if isinstance(value, Mapping):
+        return {key: storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
