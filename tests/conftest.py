@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs Pacemaker: pip install '.[pacemaker]'"))
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def make_atoms() -> Callable[..., list[Any]]:
     """Return a function that makes rattled cells of aluminium with energies, forces and stresses of EMT."""
 
@@ -50,6 +50,17 @@ def make_atoms() -> Callable[..., list[Any]]:
 
 @pytest.fixture
 def config() -> dict[str, Any]:
+    """Return settings of a tiny aluminium potential that Pacemaker trains in seconds."""
+    return tiny_config()
+
+
+@pytest.fixture(scope='session')
+def make_config() -> Callable[[], dict[str, Any]]:
+    """Return a function that returns these settings anew, for runs that several tests look at."""
+    return tiny_config
+
+
+def tiny_config() -> dict[str, Any]:
     """Return settings of a tiny aluminium potential that Pacemaker trains in seconds."""
     return {
         'seed': 1,
@@ -97,3 +108,38 @@ def code(aiida_code_installed: Any, aiida_localhost: Any) -> Callable[[str], Any
 def codes(code: Callable[[str], Any]) -> dict[str, Any]:
     """Return the codes of all programs by name."""
     return {program: code(program) for program in PROGRAMS}
+
+
+@pytest.fixture(scope='module')
+def localhost(aiida_profile: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return this computer, for runs that several tests of a module look at."""
+    from aiida.orm import Computer
+
+    folder = tmp_path_factory.mktemp('work')
+    computer = Computer(
+        label=f'shared-{folder.name}-{id(folder)}',
+        hostname='localhost',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+        workdir=str(folder),
+    ).store()
+    computer.set_minimum_job_poll_interval(0.0)
+    computer.set_default_mpiprocs_per_machine(1)
+    computer.configure(safe_interval=0.0)
+    return computer
+
+
+@pytest.fixture(scope='module')
+def programs(localhost: Any) -> dict[str, Any]:
+    """Return the codes of all programs by name, for runs that several tests of a module look at."""
+    from aiida.orm import InstalledCode
+
+    return {
+        program: InstalledCode(
+            label=program,
+            computer=localhost,
+            filepath_executable=str(Path(sys.executable).parent / program),
+            prepend_text='export OMP_NUM_THREADS=1',
+        ).store()
+        for program in PROGRAMS
+    }

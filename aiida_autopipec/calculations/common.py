@@ -17,7 +17,7 @@ from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
 from aiida_autopipec.pacemaker.formats import save_shards
 
-RETRIEVED_ALWAYS = (filenames.ENVIRONMENT, filenames.COLLECT_OUTCOME)
+RETRIEVED_ALWAYS = (filenames.ENVIRONMENT, filenames.COLLECT_OUTCOME, filenames.stderr_of('collect'))
 
 
 def write_dataset(dataset: PaceDatasetData, folder: Folder, filename: str, *, weights: bool = True) -> None:

@@ -51,12 +51,29 @@ VERDICTS: dict[Health, int] = {
     Health.NO_NEW_FUNCTIONS: 333,
     Health.LOSS_ROSE: 334,
     Health.NOT_STARTED: 335,
+    Health.DRY_RUN: 336,
     Health.INTERRUPTED: 400,
 }
 """Status by what the metrics say of a training, whatever its exit code was."""
 
-TRANSIENT = frozenset({Failure.HOST_OUT_OF_MEMORY, Failure.DISK_FULL, Health.INTERRUPTED})
-"""Causes that lie with the computer: such a result is never taken from the cache."""
+TRANSIENT = frozenset(
+    {
+        Failure.HOST_OUT_OF_MEMORY,
+        Failure.GPU_OUT_OF_MEMORY,
+        Failure.DISK_FULL,
+        Failure.FILE_NOT_FOUND,
+        Failure.PICKLE_VERSION,
+        Failure.EVALUATOR_NOT_INSTALLED,
+        Failure.EVALUATOR_INCOMPATIBLE,
+        Failure.UNEXPECTED,
+        Health.NOT_STARTED,
+        Health.INTERRUPTED,
+    }
+)
+"""Causes that may lie with the computer, not with the inputs: such a result is never taken from the cache.
+
+AiiDA caches failures too: without this, the same inputs would fail again after the computer has been mended.
+"""
 
 
 def define_failures(spec: CalcJobProcessSpec, failures: dict[Failure, int] | None = None) -> None:
@@ -64,15 +81,30 @@ def define_failures(spec: CalcJobProcessSpec, failures: dict[Failure, int] | Non
     for failure, status in (failures or FAILURES).items():
         _define(spec, failure, status)
     spec.exit_code(
-        310, 'ERROR_OUTPUT_MISSING', message='`{filename}` is missing although no program reported a failure.'
+        310,
+        'ERROR_OUTPUT_MISSING',
+        message='`{filename}` is missing although no program reported a failure.',
+        invalidates_cache=True,
     )
-    spec.exit_code(311, 'ERROR_OUTPUT_UNREADABLE', message='`{filename}` cannot be understood: {reason}')
+    spec.exit_code(
+        311, 'ERROR_OUTPUT_UNREADABLE', message='`{filename}` cannot be understood: {reason}', invalidates_cache=True
+    )
 
 
 def define_verdicts(spec: CalcJobProcessSpec) -> None:
     """Give a training an exit code for each way in which it can be useless although nothing failed."""
     for health, status in VERDICTS.items():
         _define(spec, health, status)
+
+
+def define_singular_active_set(spec: CalcJobProcessSpec) -> None:
+    """Give a job that computes an active set a warning for one that is of no use; the program calls it a success."""
+    spec.exit_code(
+        701,
+        'WARNING_ACTIVE_SET_SINGULAR',
+        message='The active set is singular for {elements}: the data are too much alike to tell all functions of '
+        'the basis apart, and extrapolation grades mean nothing there; add diverse structures or use fewer functions.',
+    )
 
 
 def _define(spec: CalcJobProcessSpec, cause: Failure | Health, status: int) -> None:

@@ -18,7 +18,7 @@ from aiida_autopipec.calculations.common import (
     set_default_options,
     write_dataset,
 )
-from aiida_autopipec.calculations.exit_codes import define_failures
+from aiida_autopipec.calculations.exit_codes import define_failures, define_singular_active_set
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 
@@ -65,13 +65,7 @@ class PaceActivesetCalculation(CalcJob):
         spec.output('output_parameters', valid_type=Dict, help='Functions, atoms and largest gamma per element.')
         spec.default_output_node = 'output_parameters'
         define_failures(spec)
-        spec.exit_code(
-            701,
-            'WARNING_ACTIVE_SET_SINGULAR',
-            message='The active set is singular for {elements}: the data are too much alike to tell all functions of '
-            'the basis apart, and extrapolation grades mean nothing there; add diverse structures or use fewer '
-            'functions.',
-        )
+        define_singular_active_set(spec)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input files and describe the run."""
@@ -112,4 +106,6 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
             'the dataset has no forces, which tell bad atoms apart: set `all_atoms` in `parameters` to take all atoms'
         )
     elements = validation.potential_info(inputs['potential']).elements
-    return validation.elements_problem(tuple(elements), {'dataset': inputs['dataset']})
+    return validation.computers_problem(inputs) or validation.elements_problem(
+        tuple(elements), {'dataset': inputs['dataset']}
+    )

@@ -167,6 +167,8 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     """Check candidates, basis and number against each other."""
     if 'dataset' not in inputs:
         return None
+    if problem := validation.computers_problem(inputs):
+        return problem
     if ('potential' in inputs) == ('config' in inputs):
         return 'give either a `potential` or a `config` whose basis counts'
     if 'config' in inputs and 'pacemaker' not in inputs.get('codes', {}):

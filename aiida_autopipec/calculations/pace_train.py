@@ -15,7 +15,7 @@ from aiida_autopipec.calculations.common import (
     set_default_options,
     write_dataset,
 )
-from aiida_autopipec.calculations.exit_codes import define_failures, define_verdicts
+from aiida_autopipec.calculations.exit_codes import define_failures, define_singular_active_set, define_verdicts
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
@@ -120,13 +120,25 @@ class PaceTrainCalculation(CalcJob):
         spec.default_output_node = 'output_parameters'
         define_failures(spec)
         define_verdicts(spec)
-        spec.exit_code(320, 'ERROR_EXPORT_FAILED', message='The potential for LAMMPS could not be written: {detail}')
-        spec.exit_code(321, 'ERROR_ACTIVE_SET_FAILED', message='The active set could not be computed: {detail}')
+        spec.exit_code(
+            320,
+            'ERROR_EXPORT_FAILED',
+            message='The potential for LAMMPS could not be written: {detail}',
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            321,
+            'ERROR_ACTIVE_SET_FAILED',
+            message='The active set could not be computed: {detail}',
+            invalidates_cache=True,
+        )
         spec.exit_code(
             700,
             'WARNING_PREDICTIONS_MISSING',
             message='The potential is trained, but its predictions on the data are missing.',
+            invalidates_cache=True,
         )
+        define_singular_active_set(spec)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input files and describe the runs."""

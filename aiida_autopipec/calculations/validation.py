@@ -15,7 +15,7 @@ from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.commands import ActiveSetParameters, SelectParameters, parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems
 from aiida_autopipec.pacemaker.dataset.reference import EXTREME_ENERGIES
-from aiida_autopipec.pacemaker.errors import InputError
+from aiida_autopipec.pacemaker.errors import FileFormatError, InputError
 from aiida_autopipec.pacemaker.outputs import PotentialInfo, parse_potential
 
 
@@ -65,11 +65,28 @@ def validate_training(inputs: Mapping[str, Any], _: Any) -> str | None:
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
     datasets = {port: inputs[port] for port in ('dataset', 'test_dataset') if port in inputs}
     return (
-        starting_point_problem(config, inputs)
+        computers_problem(inputs)
+        or starting_point_problem(config, inputs)
         or test_set_problem(datasets)
         or next(filter(None, (energies_problem(config, dataset) for dataset in datasets.values())), None)
         or elements_problem(_elements(config, inputs), datasets)
     )
+
+
+def computers_problem(inputs: Mapping[str, Any]) -> str | None:
+    """Return whether something lies on another computer than the program that needs it."""
+    code = inputs.get('code', None)
+    if code is None or code.computer is None:
+        return None
+    others = {f'codes.{name}': other for name, other in inputs.get('codes', {}).items()}
+    others |= {port: inputs[port] for port in ('parent_folder',) if port in inputs}
+    for port, node in others.items():
+        if node.computer is not None and node.computer.uuid != code.computer.uuid:
+            return (
+                f'`{port}` is on the computer {node.computer.label}, but `code` on {code.computer.label}: one job runs '
+                'on one computer'
+            )
+    return None
 
 
 def starting_point_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
@@ -169,7 +186,11 @@ def potential_info(potential: SinglefileData) -> PotentialInfo:
 
     :raises InputError: if the file is no potential.
     """
-    return parse_potential(potential.get_content(mode='r'))
+    try:
+        text = potential.get_content(mode='rb').decode()
+    except UnicodeDecodeError as exception:
+        raise FileFormatError(f'the file `{potential.filename}` is no potential: it is not even text') from exception
+    return parse_potential(text)
 
 
 def _elements(config: TrainingConfig, inputs: Mapping[str, Any]) -> tuple[str, ...]:
@@ -183,6 +204,6 @@ def _elements(config: TrainingConfig, inputs: Mapping[str, Any]) -> tuple[str, .
 def _problem(check: Any) -> str | None:
     try:
         check()
-    except (InputError, UnicodeDecodeError) as exception:
+    except InputError as exception:
         return str(exception)
     return None

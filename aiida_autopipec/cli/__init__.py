@@ -1,1 +1,1 @@
-"""The command line aiida-autopipec."""
+"""The command line `aiida-autopipec`."""

@@ -14,6 +14,7 @@ from aiida.orm.pydantic import OrmMetadataField
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset import storage
+from aiida_autopipec.pacemaker.dataset.checks import check_unique_names
 from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.dataset.summary import summarise
@@ -55,6 +56,7 @@ class PaceDatasetData(Data):
 
         n_structures: int = OrmMetadataField(description='Number of structures')
         n_atoms: int = OrmMetadataField(description='Number of atoms in all structures')
+        n_shards: int = OrmMetadataField(description='Number of files that the structures are stored in')
         elements: list[str] = OrmMetadataField(description='Chemical symbols that occur, in alphabetical order')
         labelled: bool = OrmMetadataField(description='Whether every structure has an energy and forces')
         has_energy: bool = OrmMetadataField(description='Whether there are total energies')
@@ -94,6 +96,7 @@ class PaceDatasetData(Data):
         """
         parts = [structures] if isinstance(structures, LabelledStructures) else list(structures)
         summary = summarise(parts)
+        check_unique_names(np.concatenate([part.names for part in parts]))
         node = cls()
         shards = [shard for part in parts for shard in storage.iter_shards(part, max_shard_bytes)]
         for number, shard in enumerate(shards):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,18 +77,24 @@ def save_shards(
 
 
 def load_pacemaker_dataset(
-    path: str | os.PathLike[str], *, require_labels: bool = True, limits: ReadLimits | None = None
+    path: str | os.PathLike[str],
+    *,
+    require_labels: bool = True,
+    names: Literal['file', 'content'] = 'file',
+    limits: ReadLimits | None = None,
 ) -> LabelledStructures:
     """Read a ``.pckl.gzip`` safely: in a process of its own, without running what the file says.
 
     :param path: the file; untrusted.
     :param require_labels: whether a missing energy or missing forces are an error.
+    :param names: take names from the column ``name``, or make unique ones from the content.
     :param limits: bounds for memory, time and size.
     :raises FileFormatError: if the file is no dataset, damaged or truncated.
     :raises UnsafeFileError: if it names what no dataset needs, or exceeds the limits.
     :raises DatasetError: if a label is missing, not finite, or of the wrong shape; the message names the structure.
     """
-    return structures_from_frame(read_frame(path, limits), require_labels=require_labels)[0]
+    frame = read_frame(path, limits)
+    return structures_from_frame(frame, require_labels=require_labels, unique_names=names == 'content')[0]
 
 
 def merge_datasets(
@@ -141,7 +147,9 @@ def structures_from_frame(
         raise DatasetError('the dataset has no energies: neither a column `energy` or `energy_corrected` nor results')
     if require_labels and forces is None:
         raise DatasetError('the dataset has no forces: neither a column `forces` nor results of calculators')
-    names = frame.columns.get('name')
+    names = None if unique_names else frame.columns.get('name')
+    if names is not None and names.dtype.kind in 'iu':
+        names = names.astype(np.str_)
     fields: dict[str, Any] = {
         'energy': energy,
         'energy_corrected': corrected,
@@ -149,7 +157,7 @@ def structures_from_frame(
         'stress': _stress(frame),
         'energy_weights': frame.columns.get('w_energy'),
         'force_weights': frame.atom_columns.get('w_forces'),
-        'names': None if unique_names or names is None or names.dtype.kind != 'U' else names,
+        'names': None if names is None or names.dtype.kind != 'U' else names,
     }
     structures = LabelledStructures(
         numbers=frame.numbers.astype(np.int32),

@@ -24,15 +24,20 @@ class PaceParser(Parser):
 
     def read_bytes(self, filename: str) -> bytes | None:
         """Return the content of a retrieved file, or ``None`` if it is not there."""
-        if filename not in self.retrieved.base.repository.list_object_names():
+        try:
+            return self.retrieved.base.repository.get_object_content(filename, mode='rb')
+        except (FileNotFoundError, IsADirectoryError):
             return None
-        return self.retrieved.base.repository.get_object_content(filename, mode='rb')
 
     def read_json(self, filename: str) -> dict[str, Any]:
-        """Return a retrieved JSON object, empty if it is not there or damaged."""
+        """Return a retrieved JSON object, empty if it is not there, damaged, or nothing that a database can hold."""
         try:
             value = json.loads(self.read_text(filename) or '{}')
-        except json.JSONDecodeError:
+            # Python reads NaN, Infinity and lone surrogates, which no database takes
+            stored = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
+            return {}
+        if b'\\u0000' in stored:  # the one character that PostgreSQL refuses
             return {}
         return value if isinstance(value, dict) else {}
 

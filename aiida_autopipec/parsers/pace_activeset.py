@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from aiida.engine import ExitCode
@@ -36,21 +37,27 @@ class PaceActivesetParser(PaceParser):
 
     def out_parameters(self, info: ActiveSetInfo) -> None:
         """Attach what the program said about the active set."""
+        parameters: dict[str, Any] = {
+            'n_functions': dict(info.n_functions),
+            'singular_elements': list(info.singular_elements),
+            'environment': self.read_json(filenames.ENVIRONMENT),
+        }
+        try:
+            parameters |= self.parse_program_log()
+        except (AutopipecError, ValueError) as exception:
+            parameters['parser_warnings'] = [f'{filenames.stderr_of(PROGRAM)}: {exception}']
+        self.out('output_parameters', Dict(parameters))
+
+    def parse_program_log(self) -> dict[str, Any]:
+        """Read numbers of atoms and grades; the file may be cut off although the active set is there."""
         log = parse_activeset_log(self.read_text(filenames.stderr_of(PROGRAM)) or '')
-        self.out(
-            'output_parameters',
-            Dict(
-                {
-                    'n_functions': dict(info.n_functions),
-                    'n_structures': log.n_structures,
-                    'n_atoms': dict(log.n_atoms),
-                    'n_atoms_used': dict(log.n_used),
-                    'gamma_max': dict(log.gamma_max),
-                    'singular_elements': list(info.singular_elements),
-                    'environment': self.read_json(filenames.ENVIRONMENT),
-                }
-            ),
-        )
+        return {
+            'n_structures': log.n_structures,
+            'n_atoms': dict(log.n_atoms),
+            'n_atoms_used': dict(log.n_used),
+            # of a singular set the grades can be infinite, which no database takes
+            'gamma_max': {key: value if isfinite(value) else None for key, value in log.gamma_max.items()},
+        }
 
     def inspect_failure(self) -> ExitCode:
         """Say why there is no active set."""

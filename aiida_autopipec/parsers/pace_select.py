@@ -71,23 +71,28 @@ class PaceSelectParser(PaceParser):
         pool = self._pool()
         selected = LabelledStructures.concatenate(list(pool.iter_shards())).take(np.sort(rows))
         self.out('selected', PaceDatasetData.from_structures(selected, reference=pool.reference))
+        parameters: dict[str, Any] = {
+            'rows': rows.tolist(),
+            'selected_structures': len(rows),
+            'selected_atoms': selected.n_atoms,
+            'pool_structures': pool.n_structures,
+            'pool_atoms': pool.n_atoms,
+            'environment': self.read_json(filenames.ENVIRONMENT),
+        }
+        try:
+            parameters |= self.parse_program_log()
+        except (AutopipecError, ValueError) as exception:
+            parameters['parser_warnings'] = [f'{filenames.stderr_of(PROGRAM)}: {exception}']
+        self.out('output_parameters', Dict(parameters))
+
+    def parse_program_log(self) -> dict[str, Any]:
+        """Read how the selection went; the file may be cut off although the selection is there."""
         log = parse_select_log(self.read_text(filenames.stderr_of(PROGRAM)) or '')
-        self.out(
-            'output_parameters',
-            Dict(
-                {
-                    'rows': rows.tolist(),
-                    'selected_structures': len(rows),
-                    'selected_atoms': selected.n_atoms,
-                    'pool_structures': pool.n_structures,
-                    'pool_atoms': pool.n_atoms,
-                    'touched_by_maxvol': log.n_chosen,
-                    'n_functions': dict(log.n_functions),
-                    'used_active_set': log.used_active_set,
-                    'environment': self.read_json(filenames.ENVIRONMENT),
-                }
-            ),
-        )
+        return {
+            'touched_by_maxvol': log.n_chosen,
+            'n_functions': dict(log.n_functions),
+            'used_active_set': log.used_active_set,
+        }
 
     def inspect_failure(self) -> ExitCode:
         """Say why nothing was selected: the basis may have failed before the selection."""

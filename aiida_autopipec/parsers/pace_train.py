@@ -12,8 +12,9 @@ from aiida.orm import ArrayData, Dict
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
-from aiida_autopipec.pacemaker.errors import AutopipecError
+from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import (
+    ActiveSetInfo,
     Health,
     Metrics,
     PotentialInfo,
@@ -44,12 +45,13 @@ class PaceTrainParser(PaceParser):
         test_metrics = self.parse_table(filenames.TEST_METRICS, problems)
         log = self.parse_training_log()
         verdict = judge_training(metrics, log, has_output_potential=self.has(filenames.OUTPUT_POTENTIAL))
-        info = self.inspect_potential(problems)
+        info = self.inspect_potential(metrics, problems)
         predictions = self.parse_predictions(kwargs.get('retrieved_temporary_folder'), problems)
         self.out_learning_curve(metrics, test_metrics)
         self.out_predictions(predictions, problems)
-        self.out_potentials(verdict, info)
-        active_set = self.out_active_set(verdict, problems)
+        usable = verdict.health is Health.HEALTHY and info is not None and not self.lacking_elements(info)
+        self.out_potentials(info if usable else None, metrics)
+        active_set = self.out_active_set(problems) if usable else None
         report = training_report(
             log=log,
             metrics=metrics,
@@ -58,13 +60,15 @@ class PaceTrainParser(PaceParser):
             predictions=predictions,
             environment=self.read_json(filenames.ENVIRONMENT),
         )
-        self.out('output_parameters', Dict({**report, 'active_set': active_set, 'parser_warnings': problems}))
+        contents = None if active_set is None else describe_active_set(active_set)
+        self.out('output_parameters', Dict({**report, 'active_set': contents, 'parser_warnings': problems}))
         return (
             self.scheduler_exit_code()
             or self.inspect_elements(info)
             or self.inspect_training(verdict)
             or self.inspect_exports()
             or self.inspect_predictions(predictions)
+            or self.inspect_active_set(active_set)
         )
 
     # Reading
@@ -76,7 +80,11 @@ class PaceTrainParser(PaceParser):
     def parse_table(self, filename: str, problems: list[str]) -> Metrics:
         """Read a table of metrics; a damaged one counts as empty, and is reported."""
         try:
-            return parse_metrics(self.read_text(filename) or '')
+            table = parse_metrics(self.read_text(filename) or '')
+            steps = [table[name] for name in ('ladder_step', 'iter_num')] if len(table) else []
+            if not all(np.isfinite(numbers).all() for numbers in steps):
+                raise OutputError('a row has no number; the file is damaged.')
+            return table
         except AutopipecError as exception:
             problems.append(f'{filename}: {exception}')
             return parse_metrics('')
@@ -86,13 +94,13 @@ class PaceTrainParser(PaceParser):
         text = self.read_text(filenames.stderr_of('pacemaker')) or self.read_text(filenames.LOG) or ''
         return parse_log(text)
 
-    def inspect_potential(self, problems: list[str]) -> PotentialInfo | None:
+    def inspect_potential(self, metrics: Metrics, problems: list[str]) -> PotentialInfo | None:
         """Read what the trained potential is about."""
         text = self.read_text(filenames.OUTPUT_POTENTIAL)
         if not text:
             return None
         try:
-            return parse_potential(text)
+            return parse_whole_potential(text, metrics)
         except AutopipecError as exception:
             problems.append(f'{filenames.OUTPUT_POTENTIAL}: {exception}')
             return None
@@ -147,9 +155,12 @@ class PaceTrainParser(PaceParser):
         dataset: PaceDatasetData = self.node.inputs[port]
         return np.concatenate([shard.names for shard in dataset.iter_shards()])
 
-    def out_potentials(self, verdict: Verdict, info: PotentialInfo | None) -> None:
-        """Attach the potential of a good fit, or else the last state of a bad one."""
-        if verdict.health is Health.HEALTHY and info is not None:
+    def out_potentials(self, info: PotentialInfo | None, metrics: Metrics) -> None:
+        """Attach the potential of a good fit, or else the last state of a bad one.
+
+        :param info: facts about the potential; ``None`` if it is not usable.
+        """
+        if info is not None:
             facts = {
                 'elements': list(info.elements),
                 'cutoff': info.cutoff,
@@ -161,30 +172,31 @@ class PaceTrainParser(PaceParser):
             if exported:
                 self.out_file('lammps_potential', exported, 'potential.yace', **facts)
             return
-        state = self._newest_interim_potential()
+        state = self._newest_interim_potential(metrics)
         if state is not None:
             self.out_file('interim_potential', state, 'interim_potential.yaml')
 
-    def _newest_interim_potential(self) -> bytes | None:
+    def _newest_interim_potential(self, metrics: Metrics) -> bytes | None:
         """Return the state of the last fit cycle that left a whole one; it may have been killed while writing."""
         numbered = []
         for name in self.retrieved.base.repository.list_object_names():
             cycle = name.removeprefix('interim_potential_').removesuffix('.yaml')
-            if cycle.isdigit():
+            if cycle.isdecimal():
                 numbered.append((int(cycle), name))
         for _, name in sorted(numbered, reverse=True):
-            content = self.read_bytes(name)
+            content = self.read_bytes(name) or b''
             try:
-                if content and parse_potential(content.decode()).finite:
-                    return content
+                parse_whole_potential(content.decode(), metrics)
             except (AutopipecError, UnicodeDecodeError):
                 self.logger.warning(f'{name} is not a whole potential and is left out')
+            else:
+                return content
         return None
 
-    def out_active_set(self, verdict: Verdict, problems: list[str]) -> dict[str, Any] | None:
-        """Attach the active set of a good fit, and return what is in it."""
+    def out_active_set(self, problems: list[str]) -> ActiveSetInfo | None:
+        """Attach the active set, and return what is in it."""
         content = self.read_bytes(filenames.OUTPUT_ACTIVE_SET)
-        if not content or verdict.health is not Health.HEALTHY:
+        if not content:
             return None
         try:
             info = parse_active_set(content)
@@ -192,19 +204,22 @@ class PaceTrainParser(PaceParser):
             problems.append(f'{filenames.OUTPUT_ACTIVE_SET}: {exception}')
             return None
         self.out_file('active_set', content, 'potential.asi')
-        return {'n_functions': dict(info.n_functions), 'singular_elements': list(info.singular_elements)}
+        return info
 
     # Judging
 
     def inspect_elements(self, info: PotentialInfo | None) -> ExitCode | None:
         """Refuse a potential that lacks an element of the data: Pacemaker then trains on the wrong element."""
-        if info is None:
-            return None
-        lacking = sorted(set(self.node.inputs['dataset'].elements) - set(info.elements))
+        lacking = [] if info is None else self.lacking_elements(info)
         if not lacking:
             return None
         code: ExitCode = self.exit_codes.ERROR_UNKNOWN_ELEMENT
         return code.format(detail=f'(the potential has no {", ".join(lacking)})')
+
+    def lacking_elements(self, info: PotentialInfo) -> list[str]:
+        """Return the elements of the data that a potential does not have."""
+        datasets = [self.node.inputs[port] for port in _DATASETS.values() if port in self.node.inputs]
+        return sorted({element for dataset in datasets for element in dataset.elements} - set(info.elements))
 
     def inspect_training(self, verdict: Verdict) -> ExitCode | None:
         """Judge the fit by its metrics, and explain by the traceback why there is none."""
@@ -219,7 +234,7 @@ class PaceTrainParser(PaceParser):
 
     def _unreadable(self) -> ExitCode:
         code: ExitCode = self.exit_codes.ERROR_OUTPUT_UNREADABLE
-        return code.format(filename=filenames.OUTPUT_POTENTIAL, reason='it is not a potential')
+        return code.format(filename=filenames.OUTPUT_POTENTIAL, reason='it is no whole potential with finite numbers')
 
     def inspect_exports(self) -> ExitCode | None:
         """Check that the programs that were asked for gave their files."""
@@ -241,3 +256,32 @@ class PaceTrainParser(PaceParser):
             warning: ExitCode = self.exit_codes.WARNING_PREDICTIONS_MISSING
             return warning
         return None
+
+    def inspect_active_set(self, info: ActiveSetInfo | None) -> ExitCode | None:
+        """Warn of a set that cannot tell all functions apart; the program calls that a success."""
+        if info is None or not info.singular_elements:
+            return None
+        warning: ExitCode = self.exit_codes.WARNING_ACTIVE_SET_SINGULAR
+        return warning.format(elements=', '.join(info.singular_elements))
+
+
+def parse_whole_potential(text: str, metrics: Metrics) -> PotentialInfo:
+    """Read a potential that may have been cut off while it was written, or that holds NaN.
+
+    A file that ends between two lines is still a potential, but with fewer functions: the metrics know how many there
+    should be.
+
+    :raises AutopipecError: if it is not whole.
+    """
+    info = parse_potential(text)
+    if not info.finite:
+        raise OutputError('it has coefficients that are not finite')
+    expected = {int(number) for number in metrics.columns.get('nfuncs', ()) if np.isfinite(number)}
+    if expected and info.total_functions not in expected:
+        raise OutputError(f'it is cut off: it has {info.total_functions} of {max(expected)} functions')
+    return info
+
+
+def describe_active_set(info: ActiveSetInfo) -> dict[str, Any]:
+    """Return what is in an active set."""
+    return {'n_functions': dict(info.n_functions), 'singular_elements': list(info.singular_elements)}

@@ -189,13 +189,15 @@ def data_problem(
     training = {'dataset': training_set, 'config': inputs['config']}
     training |= {} if test_set is None else {'test_dataset': test_set}
     training |= {key: inputs[key] for key in ('initial_potential',) if key in inputs}
-    problem = validation.validate_training(training, None)
-    if problem or 'selection' not in inputs:
-        return problem
-    wanted = inputs['selection'].get_dict().get('max_structures')
-    if wanted is not None and wanted > training_set.n_structures:
+    return validation.validate_training(training, None)
+
+
+def selection_problem(inputs: Mapping[str, Any], pool: PaceDatasetData) -> str | None:
+    """Check whether as many structures can be selected as are asked for."""
+    wanted = inputs['selection'].get_dict().get('max_structures') if 'selection' in inputs else None
+    if wanted is not None and wanted > pool.n_structures:
         return (
-            f'`selection.max_structures` is {wanted}, but the pool has only {training_set.n_structures} structures: '
+            f'`selection.max_structures` is {wanted}, but the pool has only {pool.n_structures} structures: '
             'choose fewer'
         )
     return None

@@ -16,6 +16,8 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.orm import CalcJobNode, Dict, SinglefileData
 
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
+from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.config.potential import GivenPotential
 
 WARNINGS_FROM = 700
 """Exit codes from here on mean: finished, with a warning."""
@@ -54,7 +56,6 @@ class PaceTrainBaseWorkChain(BaseRestartWorkChain):
         """Collect the inputs of the first run."""
         super().setup()
         self.ctx.inputs = AttributeDict(self.exposed_inputs(PaceTrainCalculation, 'pace_train'))
-        self.ctx.iterations_done = 0
 
     @process_handler(
         priority=500,
@@ -89,11 +90,22 @@ class PaceTrainBaseWorkChain(BaseRestartWorkChain):
 
     def _go_on_from(self, state: SinglefileData, done: int) -> None:
         """Start the next run from a state, for the iterations that remain in all."""
-        config: dict[str, Any] = self.ctx.inputs.config.get_dict()
-        fit = config.setdefault('fit', {})
-        if 'maxiter' in fit:
-            fit['maxiter'] = max(1, int(fit['maxiter']) - done)
-        self.ctx.iterations_done += done
-        self.ctx.inputs.config = Dict(config)
+        self.ctx.inputs.config = Dict(config_for_the_rest(self.ctx.inputs.config.get_dict(), done))
         self.ctx.inputs.initial_potential = state
         self.ctx.inputs.pop('parent_folder', None)
+
+
+def config_for_the_rest(stated: dict[str, Any], done: int) -> dict[str, Any]:
+    """Return the settings of a training that goes on from its own state.
+
+    :param stated: the settings that it began with.
+    :param done: iterations that it has made since.
+    """
+    settings = TrainingConfig.model_validate(stated)
+    config = {**stated, 'fit': dict(stated.get('fit') or {})}
+    if isinstance(settings.potential, GivenPotential):
+        del config['potential']  # `reset` would throw away what has been reached
+    if settings.fit.ladder_step is None and settings.fit.fit_cycles == 1:
+        # with several minimisations `maxiter` is a limit for each of them, and the one that was cut off starts anew
+        config['fit']['maxiter'] = max(1, settings.fit.maxiter - done)
+    return config

@@ -214,6 +214,7 @@ class TrainPotentialWorkChain(WorkChain):
     def check_data(self) -> ExitCode | None:
         """Check the data as they are now against the settings, before anything is submitted."""
         problem = checks.data_problem(self.inputs, self.ctx.training_set, self.ctx.test_set)
+        problem = problem or checks.selection_problem(self.inputs, self.ctx.training_set)
         return None if problem is None else self._invalid(problem)
 
     # Selection
@@ -331,6 +332,6 @@ def _call(function: Any, label: str, **inputs: Any) -> dict[str, Any]:
 
 def _reason(process: ProcessNode) -> str:
     """Return why a process failed: the message of the last one that it called, which knows best."""
-    called = process.called
+    called = sorted(process.called, key=lambda node: node.pk or 0)
     innermost = called[-1] if called and called[-1].exit_status else process
     return f'{innermost.process_label}<{innermost.pk}>: {innermost.exit_message or innermost.process_state}'

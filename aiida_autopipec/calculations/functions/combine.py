@@ -27,6 +27,8 @@ def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) 
     :return: ``dataset``, and a ``report`` that names the duplicates, the conflicts and what was renamed.
     :raises DatasetError: if labels contradict each other, or if datasets have different labels or references.
     """
+    if not datasets:
+        raise DatasetError('there is no dataset to merge: give them as keyword arguments')
     ordered = [datasets[key] for key in sorted(datasets)]
     reference = _common_reference(datasets)
     parts = [shard for dataset in ordered for shard in dataset.iter_shards()]

@@ -15,6 +15,7 @@ from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
 from aiida_autopipec.pacemaker.dataset.frames import (
     CONVENTIONS,
+    UNCONVERGED,
     Frames,
     TrajectoryConvention,
     stated_convention,
@@ -48,7 +49,7 @@ def convert_trajectory(
     """
     settings = {} if parameters is None else parameters.get_dict()
     require_labels = bool(settings.pop('require_labels', True))
-    convention = stated_convention(settings) if settings else _known_convention(trajectory)
+    convention = stated_convention(settings) if settings else _known_convention(trajectory, require_labels)
     frames = _frames(trajectory, structure)
     structures, report = structures_from_frames(
         frames, convention, source=trajectory.uuid, require_labels=require_labels
@@ -113,12 +114,20 @@ def export_dataset(dataset: PaceDatasetData) -> dict[str, Any]:
     return {'file': SinglefileData.from_bytes(buffer.getvalue(), filename='dataset.pckl.gzip')}
 
 
-def _known_convention(trajectory: TrajectoryData) -> TrajectoryConvention:
+def _known_convention(trajectory: TrajectoryData, require_labels: bool) -> TrajectoryConvention:
     """Return what the arrays mean from the kind of calculation that created the trajectory."""
     creator = trajectory.creator
     entry_point = '' if creator is None else _entry_point(creator)
     if entry_point in CONVENTIONS:
+        if require_labels and creator is not None and creator.exit_status in UNCONVERGED[entry_point]:
+            raise DatasetError(
+                f'trajectory {trajectory.uuid} has labels of electrons that are not converged (`{entry_point}` exited '
+                f'with {creator.exit_status}: {creator.exit_message}); compute it again, or state in `parameters` what '
+                'its arrays hold, to use them all the same'
+            )
         return CONVENTIONS[entry_point]
+    if not require_labels:
+        return TrajectoryConvention()
     made_by = 'has no creator' if creator is None else f'was created by `{entry_point}`'
     raise DatasetError(
         f'trajectory {trajectory.uuid} {made_by}, so it is not known which array holds what in which unit: state it in '
@@ -140,9 +149,16 @@ def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Fram
     pbc = trajectory.base.attributes.get('pbc', None)
     cell = None
     if 'cells' not in arrays and structure is not None:
+        _check_same_atoms(trajectory, structure)
         cell, pbc = np.array(structure.cell), structure.pbc
     if isinstance(creator, CalcJobNode) and _entry_point(creator) == 'cp2k':
-        pbc = _periodicity_of_cp2k(creator)
+        section = _cell_section_of_cp2k(creator)
+        pbc = _periodicity_of_cp2k(section)
+        if cell is not None and section.keys() & {'A', 'B', 'C', 'ABC', 'CELL_FILE_NAME'}:
+            raise DatasetError(
+                f'trajectory {trajectory.uuid} has no array `cells`, and the input of its calculation states a cell of '
+                'its own instead of that of the structure: let CP2K print the cells (MOTION/PRINT/CELL)'
+            )
     return Frames(
         symbols=_elements(trajectory, structure),
         arrays=arrays,
@@ -151,16 +167,21 @@ def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Fram
     )
 
 
-def _periodicity_of_cp2k(calculation: CalcJobNode) -> tuple[bool, bool, bool]:
-    """Return the boundary conditions that CP2K used.
-
-    Its trajectory does not hold them, and the plugin hands over the cell of the structure but not its ``pbc``.
-    """
+def _cell_section_of_cp2k(calculation: CalcJobNode) -> dict[str, Any]:
+    """Return the section ``FORCE_EVAL/SUBSYS/CELL`` of CP2K's input, with its keys in capitals."""
     section: Any = calculation.inputs['parameters'].get_dict()
     for name in ('FORCE_EVAL', 'SUBSYS', 'CELL'):
         section = next((value for key, value in section.items() if key.upper() == name), {})
         section = section[0] if isinstance(section, list) else section
-    periodic = next((str(value).upper() for key, value in section.items() if key.upper() == 'PERIODIC'), 'XYZ')
+    return {key.upper(): value for key, value in section.items()}
+
+
+def _periodicity_of_cp2k(section: dict[str, Any]) -> tuple[bool, bool, bool]:
+    """Return the boundary conditions that CP2K used.
+
+    Its trajectory does not hold them, and the plugin hands over the cell of the structure but not its ``pbc``.
+    """
+    periodic = str(section.get('PERIODIC', 'XYZ')).upper()
     return ('X' in periodic, 'Y' in periodic, 'Z' in periodic)
 
 
@@ -171,6 +192,18 @@ def _elements(trajectory: TrajectoryData, structure: StructureData | None) -> li
         return list(names)
     kinds = {kind.name: kind.symbol for kind in structure.kinds if not kind.is_alloy}
     return [kinds.get(name, name) for name in names]
+
+
+def _check_same_atoms(trajectory: TrajectoryData, structure: StructureData) -> None:
+    """Check that the structure that has the cell is of the same atoms as the frames; codes may reorder them."""
+    symbols = {kind.name: kind.symbol for kind in structure.kinds}
+    here = sorted(symbols[site.kind_name] for site in structure.sites)
+    there = sorted(_elements(trajectory, structure))
+    if here != there:
+        raise DatasetError(
+            f'structure {structure.uuid} has the atoms {", ".join(here)}, but the frames of trajectory '
+            f'{trajectory.uuid} have {", ".join(there)}: give the structure that it was computed for'
+        )
 
 
 def _check_same_keys(structures: dict[str, StructureData], labels: dict[str, ArrayData]) -> None:

@@ -15,8 +15,10 @@ from aiida_autopipec.pacemaker.errors import DatasetError
 if TYPE_CHECKING:
     import pandas as pd
 
-ENERGY_KEYS = ('energy', 'free_energy')
-"""Where an energy is looked for in ``atoms.info`` when no calculator holds one."""
+ENERGY_KEYS = ('free_energy', 'energy')
+"""Where an energy is looked for, in attached results and then in ``atoms.info``: forces derive from the first."""
+SMEARING_TOLERANCE = 1e-6
+"""eV: an energy and a free energy that differ by less are the same."""
 FORCES_KEYS = ('forces',)
 STRESS_KEYS = ('stress',)
 
@@ -33,16 +35,17 @@ def structures_from_atoms(
 ) -> LabelledStructures:
     """Take structures and labels from ``ase.Atoms``.
 
-    Labels come from the attached results, or from ``atoms.info['energy']`` and ``atoms.arrays['forces']``. Where a
-    calculator holds a free energy besides the energy, the free energy is taken, because the forces derive from it
-    (ASE's ``energy`` is then extrapolated to zero smearing). Nothing is calculated.
+    Labels come from the attached results, or from ``atoms.info['energy']`` and ``atoms.arrays['forces']``. Where there
+    is a free energy besides the energy, the free energy is taken, because the forces derive from it (ASE's ``energy``
+    is then extrapolated to zero smearing); structures of both kinds in one set are refused. Nothing is calculated.
 
     :param atoms: the structures; units are those of ASE (eV, Å).
     :param names: unique names; by default ``atoms.info['name']`` where every structure has one.
-    :param require_labels: whether a missing energy or missing forces are an error.
-    :param energy_key: name of the energy in ``atoms.info``, instead of the places above.
-    :param forces_key: name of the forces in ``atoms.arrays``, instead of the places above.
-    :param stress_key: name of the stress (Voigt, 3 × 3 or 9 components, eV/Å³, sign of ASE) in ``atoms.info``.
+    :param require_labels: whether energies and forces have to be there. Where not, either may be missing altogether.
+    :param energy_key: name of the energy in ``atoms.info`` or the attached results, instead of the places above.
+    :param forces_key: name of the forces in ``atoms.arrays`` or the attached results, instead of the places above.
+    :param stress_key: name of the stress (Voigt, 3 × 3 or 9 components, eV/Å³, sign of ASE) in ``atoms.info`` or the
+        attached results.
     :param use_names: whether names in ``atoms.info`` count.
     :raises DatasetError: if a label is missing, not finite or of the wrong shape; the message names the structure.
     """
@@ -51,24 +54,24 @@ def structures_from_atoms(
     labels = [_labels(image, row, energy_key, forces_key, stress_key) for row, image in enumerate(atoms)]
     energies = [label['energy'] for label in labels]
     forces = [label['forces'] for label in labels]
-    if require_labels or any(value is not None for value in (*energies, *forces)):
-        _check_complete(atoms, energies, 'energy', energy_key)
-        _check_complete(atoms, forces, 'forces', forces_key)
+    for label, values, key in (('energy', energies, energy_key), ('forces', forces, forces_key)):
+        if require_labels or any(value is not None for value in values):
+            _check_complete(atoms, values, label, key)
+    _check_same_kind([label['smearing'] for label in labels])
     if names is None and use_names and all('name' in image.info for image in atoms):
         names = [str(image.info['name']) for image in atoms]
     stresses = [label['stress'] for label in labels]
     has_stress = any(stress is not None for stress in stresses)
     blank = np.full(6, np.nan)
     given_names: Any = None if names is None else np.array(names, dtype=np.str_)
-    labelled = bool(energies) and energies[0] is not None
     return LabelledStructures(
         numbers=np.concatenate([image.numbers for image in atoms]),
         positions=np.concatenate([image.positions for image in atoms]),
         cells=np.array([image.cell.array for image in atoms]),
         pbc=np.array([image.pbc for image in atoms]),
         offsets=np.concatenate([[0], np.cumsum([len(image) for image in atoms])]),
-        energy=np.array(energies, dtype=np.float64) if labelled else None,
-        forces=np.concatenate(forces) if labelled else None,
+        energy=None if energies[0] is None else np.array(energies, dtype=np.float64),
+        forces=None if forces[0] is None else np.concatenate(forces),
         stress=np.array([blank if stress is None else stress for stress in stresses]) if has_stress else None,
         names=given_names,
     )
@@ -129,8 +132,8 @@ def voigt(stress: Any) -> NDArray[np.float64]:
     """
     array = np.asarray(stress, dtype=np.float64)
     if array.shape[-2:] == (3, 3):
-        scale = max(float(np.nanmax(np.abs(array), initial=0.0)), 1e-6)
-        if np.nanmax(np.abs(array - np.swapaxes(array, -1, -2)), initial=0.0) > 0.01 * scale:
+        scale = np.maximum(np.nan_to_num(np.abs(array)).max(axis=(-2, -1), keepdims=True, initial=0.0), 1e-6)
+        if np.any(np.abs(array - np.swapaxes(array, -1, -2)) > 0.01 * scale):
             raise ValueError('the stress is not symmetric')
         symmetric = (array + np.swapaxes(array, -1, -2)) / 2
         return np.stack([symmetric[..., i, j] for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=-1)
@@ -149,11 +152,11 @@ def _labels(
         raise DatasetError(
             f'structure {row}: the atoms were changed after their results were computed; compute them again'
         )
-    energy = results.get('free_energy', results.get('energy'))
-    energy = _find(image.info, ENERGY_KEYS, energy_key, energy)
-    forces = _find(image.arrays, FORCES_KEYS, forces_key, results.get('forces'))
-    stress = _find(image.info, STRESS_KEYS, stress_key, results.get('stress'))
+    energy = _find(results, image.info, ENERGY_KEYS, energy_key)
+    forces = _find(results, image.arrays, FORCES_KEYS, forces_key)
+    stress = _find(results, image.info, STRESS_KEYS, stress_key)
     return {
+        'smearing': None if energy_key else _smearing_contribution(results, image.info, row),
         'energy': None if energy is None else _number(energy, row),
         'forces': None if forces is None else _checked_forces(forces, len(image), row, image),
         'stress': None if stress is None else _checked_stress(stress, row),
@@ -163,22 +166,50 @@ def _labels(
 def _moved_since(image: ase.Atoms) -> bool:
     """Tell whether the results belong to other atoms than these."""
     reference = getattr(image.calc, 'atoms', None)
-    if reference is None or len(reference) != len(image):
-        return reference is not None
+    if reference is None:
+        return False
+    if len(reference) != len(image):
+        return True
     return not (
         np.array_equal(reference.numbers, image.numbers)
+        and np.array_equal(reference.pbc, image.pbc)
         and np.allclose(reference.positions, image.positions, rtol=0, atol=1e-6)
         and np.allclose(reference.cell.array, image.cell.array, rtol=0, atol=1e-6)
     )
 
 
-def _find(container: Any, keys: Sequence[str], key: str | None, attached: Any) -> Any:
-    """Look under the key that was asked for only, else in the attached results, else under the usual keys."""
+def _find(results: dict[str, Any], container: Any, keys: Sequence[str], key: str | None) -> Any:
+    """Look under the key that was asked for only, else under the usual keys, in the attached results first.
+
+    With a key the container comes first: ASE's reader of extxyz moves ``energy``, but no other name, to the results.
+    """
     if key is not None:
-        return container.get(key)
-    if attached is not None:
-        return attached
-    return next((container[name] for name in keys if name in container), None)
+        return container.get(key, results.get(key))
+    found = (place[name] for place in (results, container) for name in keys if place.get(name) is not None)
+    return next(found, None)
+
+
+def _smearing_contribution(results: dict[str, Any], info: dict[str, Any], row: int) -> float | None:
+    """Return by how much the free energy differs from the energy, ``None`` where only one of them is there."""
+    place = info if all(results.get(key) is None for key in ENERGY_KEYS) else results
+    if any(place.get(key) is None for key in ENERGY_KEYS):
+        return None
+    return _number(place['free_energy'], row) - _number(place['energy'], row)
+
+
+def _check_same_kind(contributions: Sequence[float | None]) -> None:
+    """Check that energies with and without the contribution of smearing are not mixed.
+
+    :raises DatasetError: if some structures have a free energy that differs from their energy, and others only one.
+    """
+    alone = [row for row, value in enumerate(contributions) if value is None]
+    smeared = [row for row, value in enumerate(contributions) if value is not None and abs(value) > SMEARING_TOLERANCE]
+    if alone and smeared:
+        raise DatasetError(
+            f'structure {smeared[0]} has a free energy besides another energy, and structure {alone[0]} has only one '
+            'energy, so it is not certain that they are of the same kind; choose one with `energy_key`, or give the '
+            'structures without the energies that are not meant'
+        )
 
 
 def _number(energy: Any, row: int) -> float:
@@ -189,9 +220,12 @@ def _number(energy: Any, row: int) -> float:
 
 
 def _checked_forces(forces: Any, natoms: int, row: int, image: ase.Atoms) -> NDArray[np.float64]:
-    array = np.asarray(forces, dtype=np.float64)
+    name = image.info.get('name', image.get_chemical_formula())
+    try:
+        array = np.asarray(forces, dtype=np.float64)
+    except (TypeError, ValueError) as exception:
+        raise DatasetError(f'the forces of structure {row} (`{name}`) are not an array of numbers') from exception
     if array.shape != (natoms, 3):
-        name = image.info.get('name', image.get_chemical_formula())
         raise DatasetError(
             f'the forces of structure {row} (`{name}`) have shape {array.shape}, but its {natoms} atoms need '
             f'{(natoms, 3)}'
@@ -202,7 +236,7 @@ def _checked_forces(forces: Any, natoms: int, row: int, image: ase.Atoms) -> NDA
 def _checked_stress(stress: Any, row: int) -> NDArray[np.float64]:
     try:
         return voigt(stress)
-    except ValueError as exception:
+    except (TypeError, ValueError) as exception:
         raise DatasetError(f'structure {row}: {exception}') from exception
 
 

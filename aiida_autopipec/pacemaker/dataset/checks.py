@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
 MAX_ATOMIC_NUMBER = 118
+MIN_CELL_VOLUME = 1e-6
+"""Å³: a periodic cell of less is flat within rounding."""
 
 _DTYPES: dict[str, Any] = {
     'numbers': np.int32,
@@ -43,10 +45,14 @@ def coerce(arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     for name, value in arrays.items():
         if value is None:
             continue
+        dtype = _DTYPES.get(name, np.float64)
         try:
-            coerced[name] = np.ascontiguousarray(value, dtype=_DTYPES.get(name, np.float64))
-        except (TypeError, ValueError) as exception:
+            coerced[name] = np.ascontiguousarray(value, dtype=dtype)
+        except (TypeError, ValueError, OverflowError) as exception:
             raise DatasetError(f'`{name}` is not a regular array of numbers ({exception})') from exception
+        # numpy cuts 13.7 to 13 and wraps 2**32 + 13 around to 13 without a word
+        if coerced[name] is not value and np.issubdtype(dtype, np.integer) and not np.array_equal(coerced[name], value):
+            raise DatasetError(f'`{name}` has to hold whole numbers')
     return coerced
 
 
@@ -103,19 +109,29 @@ def check_values(arrays: Mapping[str, NDArray[Any]]) -> None:
     for field in ('energy_weights', 'force_weights'):
         if field in arrays and np.any(arrays[field] < 0):
             raise DatasetError(f'`{field}` contains a negative weight')
+    _check_cells(arrays)
     if 'stress' in arrays:
-        known = np.isfinite(arrays['stress'])
-        broken = np.flatnonzero(known.any(axis=1) & ~known.all(axis=1))
+        finite, unknown = np.isfinite(arrays['stress']).all(axis=1), np.isnan(arrays['stress']).all(axis=1)
+        broken = np.flatnonzero(~finite & ~unknown)
         if broken.size:
             raise DatasetError(
                 f'the stress of structure {broken[0]} ({_name(arrays, broken[0])}) is not finite; give all six '
                 'components, or six NaN where it is not known'
             )
-    if 'names' in arrays and len(np.unique(arrays['names'])) != len(arrays['names']):
-        unique, counts = np.unique(arrays['names'], return_counts=True)
+    if 'names' in arrays:
+        check_unique_names(arrays['names'])
+
+
+def check_unique_names(names: NDArray[np.str_]) -> None:
+    """Check that no two structures have the same name.
+
+    :raises DatasetError: if two have; the message says which name.
+    """
+    unique, counts = np.unique(names, return_counts=True)
+    if len(unique) != len(names):
         raise DatasetError(
             f'the name `{unique[counts > 1][0]}` is used by {counts[counts > 1][0]} structures, but names are unique; '
-            'when importing a file, `names: content` makes names from the structures themselves'
+            'when reading a file, `names: content` makes names from the structures themselves'
         )
 
 
@@ -147,6 +163,20 @@ def _check_finite(field: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         f'the {_WORDS[field]}{where} in structure {row} ({_name(arrays, row)}) is missing or not finite: '
         f'{array[first].tolist()}; remove the structure or compute it again'
     )
+
+
+def _check_cells(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check that a structure has cell vectors along which it is periodic: neighbour lists need them."""
+    cells, pbc = arrays['cells'], arrays['pbc']
+    missing = pbc & ~np.any(cells, axis=2)
+    flat = pbc.all(axis=1) & (np.abs(np.linalg.det(cells)) < MIN_CELL_VOLUME)
+    wrong = np.flatnonzero(missing.any(axis=1) | flat)
+    if wrong.size:
+        row = int(wrong[0])
+        raise DatasetError(
+            f'structure {row} ({_name(arrays, row)}) is periodic, but its cell {cells[row].tolist()} has no volume; '
+            'give its cell vectors, or no periodic boundary conditions'
+        )
 
 
 def _row_of_atom(arrays: Mapping[str, NDArray[Any]], atom: int) -> int:

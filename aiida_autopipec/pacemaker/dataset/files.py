@@ -10,15 +10,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
-from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError
+from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import structures_from_frame
 from aiida_autopipec.pacemaker.pickles import read_frame
 
 PICKLE_SUFFIXES = ('.pckl.gzip', '.pkl.gz', '.pckl.gz', '.pkl.gzip')
 """Endings of the tables that Pacemaker's programs write."""
 
-CODE_RUNNING_FORMATS = frozenset({'py', 'python'})
-"""Formats whose reader in ASE runs the file."""
+REFUSED_FORMATS = {
+    'py': 'is a program',
+    'python': 'is a program',
+    'bundletrajectory': 'may hold pickles',
+    'trj': 'may hold pickles',
+    'postgresql': 'is a connection to a server',
+    'mysql': 'is a connection to a server',
+    'mariadb': 'is a connection to a server',
+}
+"""Formats of ASE (3.22 to 3.29) whose readers run what they read or connect to where it says, and why they are refused.
+No other reader of these versions calls ``eval``, ``exec`` or ``pickle``."""
 
 
 class ImportOptions(BaseModel):
@@ -83,10 +92,12 @@ def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructur
 
     try:
         kind = options.format or filetype(path.as_posix())
-        if kind in CODE_RUNNING_FORMATS:
-            raise FileFormatError(f'`{path.name}` is a program, not a file of structures')
-        frames = ase.io.read(path, index=':', format=kind)
-    except FileFormatError:
+        if kind in REFUSED_FORMATS:
+            raise UnsafeFileError(
+                f'`{path.name}` is not read as {kind}: that format {REFUSED_FORMATS[kind]}; convert it to extxyz'
+            )
+        frames = ase.io.read(path, index=':', format=kind, do_not_split_by_at_sign=True)
+    except UnsafeFileError:
         raise
     except UnknownFileTypeError as exception:
         raise FileFormatError(

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
-LENGTH_RESOLUTION = 1e-6
-"""Å. Lengths are compared after rounding to this, so that a copy through a text file is still the same structure."""
+TEXT_DECIMALS = 8
+"""Decimals of lengths in Å in a text file (ASE's extxyz): a copy through one is still the same structure."""
+_STEPS = 100
+"""Lengths are compared after rounding to so many units of the last of these decimals, 1e-6 Å."""
 
 _HASHED_FIELDS = (
     'numbers', 'positions', 'cells', 'pbc', 'offsets', 'energy', 'energy_corrected', 'forces', 'stress',
@@ -35,22 +37,28 @@ def structure_fingerprints(
 
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    # integers, so that -0.0 and 0.0 are the same; little-endian, so that the hash is the same on every machine
-    lattice = np.concatenate(
-        [np.rint(cells.reshape(-1, 9) / LENGTH_RESOLUTION), pbc.astype(np.float64)], axis=1
-    ).astype('<i8')
-    atoms = np.empty((len(numbers), 4), dtype='<i8')
-    atoms[:, 0] = numbers
-    atoms[:, 1:] = np.rint(positions / LENGTH_RESOLUTION)
-    lattice_bytes, atom_bytes = lattice.data.cast('B'), atoms.data.cast('B')
-    bounds = (offsets * atoms.strides[0]).tolist()
-    width = lattice.strides[0]
-    digests = []
-    for row in range(len(offsets) - 1):
-        digest = blake2b(lattice_bytes[row * width : (row + 1) * width], digest_size=16)
-        digest.update(atom_bytes[bounds[row] : bounds[row + 1]])
-        digests.append(digest.hexdigest())
+    n = len(offsets) - 1
+    # one stretch of bytes per structure: three rows for cell and boundary conditions, then a row per atom; integers, so
+    # that -0.0 and 0.0 are the same; little-endian, so that the hash is the same on every machine
+    rows = np.empty((len(numbers) + 3 * n, 4), dtype='<i8')
+    first = offsets[:-1] + 3 * np.arange(n)
+    lattice = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1).reshape(n, 3, 4)
+    for row in range(3):
+        rows[first + row] = lattice[:, row]
+    atoms = np.arange(len(numbers)) + np.repeat(3 * np.arange(1, n + 1), np.diff(offsets))
+    rows[atoms, 0] = numbers
+    rows[atoms, 1:] = _in_steps(positions)
+    content = rows.data.cast('B')
+    width = rows.strides[0]
+    begins, ends = (first * width).tolist(), (np.append(first[1:], len(rows)) * width).tolist()
+    digests = [blake2b(content[begin:end], digest_size=16).hexdigest() for begin, end in zip(begins, ends, strict=True)]
     return np.array(digests, dtype='S32')
+
+
+def _in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round lengths in Å to whole steps, first as a text file does: then a copy through one is never split from it."""
+    steps: NDArray[np.float64] = np.rint(np.rint(lengths * 10.0**TEXT_DECIMALS) / _STEPS)
+    return steps
 
 
 def split_positions(fingerprints: NDArray[np.bytes_], seed: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -44,6 +44,9 @@ class ForcesArray(_Strict):
     unit: ForcesUnit
 
 
+Label = TypeVar('Label', EnergyArray, ForcesArray)
+
+
 class StressArray(_Strict):
     """Where the stresses of the frames are, in which unit and with which sign.
 
@@ -58,16 +61,16 @@ class StressArray(_Strict):
 class TrajectoryConvention(_Strict):
     """What the arrays of a trajectory mean.
 
-    :param energy: the energies that the forces derive from.
-    :param forces: the forces; absent only for candidates that are not labelled yet.
+    :param energy: the energies that the forces derive from; absent only for candidates that are not labelled yet.
+    :param forces: the forces; likewise.
     :param stress: the stresses, if any.
     :param positions: whether positions are Cartesian in Å or fractions of the cell vectors.
     :param pbc: periodic boundary conditions of all frames, where the trajectory does not know them.
     :param extra_labels: how many more labels than positions there may be at the end; they are left out and reported.
     """
 
-    energy: EnergyArray | None
-    forces: ForcesArray | None
+    energy: EnergyArray | None = None
+    forces: ForcesArray | None = None
     stress: StressArray | None = None
     positions: Literal['cartesian', 'fractional'] = 'cartesian'
     pbc: tuple[bool, bool, bool] | None = None
@@ -101,6 +104,14 @@ CONVENTIONS: dict[str, TrajectoryConvention] = {
     ),
 }
 """What trajectories mean that the calculation of a given entry point (group ``aiida.calculations``) created."""
+
+
+UNCONVERGED: dict[str, frozenset[int]] = {
+    'quantumespresso.pw': frozenset({410, 510, 710}),  # read in aiida-quantumespresso 5.1
+    'cp2k': frozenset({450}),  # read in aiida-cp2k 2.1
+    'vasp.vasp': frozenset({701}),  # read in aiida-vasp 5.1
+}
+"""Exit codes, by entry point, of calculations with labels that are not those of converged electrons."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,18 +208,26 @@ def _labels(
     left_out: dict[str, int] = {}
     if require_labels and (convention.energy is None or convention.forces is None):
         raise DatasetError('the description of the trajectory names no energy or no forces, and both are needed')
-    if convention.energy is not None:
-        raw = _aligned(frames, convention.energy.array, 'energies', n_frames, convention, left_out)
-        labels['energy'] = _shaped(raw, (n_frames,), convention.energy.array) * ENERGY_UNITS[convention.energy.unit]
-    if convention.forces is not None:
-        raw = _aligned(frames, convention.forces.array, 'forces', n_frames, convention, left_out)
-        forces = _shaped(raw, (n_frames, n_atoms, 3), convention.forces.array)
-        labels['forces'] = forces.reshape(-1, 3) * FORCES_UNITS[convention.forces.unit]
-    if convention.stress is not None and convention.stress.array in frames.arrays:
+    energy = _expected(convention.energy, frames, require_labels)
+    if energy is not None:
+        raw = _aligned(frames, energy.array, 'energies', n_frames, convention, left_out)
+        labels['energy'] = _shaped(raw, (n_frames,), energy.array) * ENERGY_UNITS[energy.unit]
+    forces = _expected(convention.forces, frames, require_labels)
+    if forces is not None:
+        raw = _aligned(frames, forces.array, 'forces', n_frames, convention, left_out)
+        shaped = _shaped(raw, (n_frames, n_atoms, 3), forces.array)
+        labels['forces'] = shaped.reshape(-1, 3) * FORCES_UNITS[forces.unit]
+    # aiida-vasp stores an empty array where the stress was not computed
+    if convention.stress is not None and np.size(frames.arrays.get(convention.stress.array, ())):
         raw = _aligned(frames, convention.stress.array, 'stresses', n_frames, convention, left_out)
         factor = STRESS_UNITS[convention.stress.unit] * (-1 if convention.stress.compressed == 'positive' else 1)
         labels['stress'] = voigt(_shaped(raw, (n_frames, 3, 3), convention.stress.array)) * factor
     return labels, left_out
+
+
+def _expected(label: Label | None, frames: Frames, require_labels: bool) -> Label | None:
+    """Return where a label is, unless it is missing and may be missing."""
+    return None if label is None or (not require_labels and label.array not in frames.arrays) else label
 
 
 def _aligned(
@@ -244,6 +263,8 @@ def _array(frames: Frames, name: str, what: str) -> NDArray[Any]:
 def _shaped(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
     if array.shape != shape:
         raise DatasetError(f'the array `{name}` has shape {array.shape}, but needs {shape}')
+    if array.dtype.kind not in 'fiu':
+        raise DatasetError(f'the array `{name}` is of type {array.dtype}, but holds no labels unless it holds numbers')
     return array.astype(np.float64)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.checks import check_same_labels
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -30,7 +31,8 @@ class MergeReport:
 
     :param n_input: number of structures that went in.
     :param kept: for each dataset, the rows that were kept.
-    :param duplicates: for each structure that was left out: its name, and the name of the equal one that was kept.
+    :param duplicates: for each structure that was left out: its name, and the name of the equal one before it. Names
+        are those that the structures came with.
     :param conflicts: the same for equal structures with different labels, whatever was done with them.
     :param renamed: old and new name of each structure whose name was already taken by another structure.
     """
@@ -59,7 +61,7 @@ def merge_structures(
 
     :param parts: the sets, in order.
     :param on_conflict: what happens to equal structures with different labels: ``error``; keep the first or the last
-        of them; or keep all.
+        of them; or keep one of each.
     :raises DatasetError: if labels contradict each other and ``on_conflict`` is ``error``, or if a label is present in
         some parts only.
     """
@@ -68,31 +70,37 @@ def merge_structures(
 
 
 def plan_merge(parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'error') -> MergeReport:
-    """Decide which rows of which set stay; see :func:`merge_structures`."""
+    """Decide which rows of which set stay; see :func:`merge_structures`.
+
+    :raises DatasetError: as that function.
+    """
+    check_same_labels(parts)  # else a copy without labels could take the place of one with labels
     if on_conflict not in ON_CONFLICT:
         raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
     keep: list[NDArray[np.bool_]] = [np.ones(len(part), dtype=bool) for part in parts]
-    first: dict[bytes, tuple[int, int]] = {}
+    places: dict[bytes, list[tuple[int, int]]] = {}  # of all that were kept, one for each set of labels
     duplicates: list[tuple[str, str]] = []
     conflicts: list[tuple[str, str]] = []
     for number, part in enumerate(parts):
         for row, digest in enumerate(part.fingerprints.tolist()):
-            place = first.setdefault(digest, (number, row))
-            if place == (number, row):
-                continue
-            pair = (_name(part, row), _name(parts[place[0]], place[1]))
-            if same_labels(parts[place[0]], place[1], part, row):
+            known = places.setdefault(digest, [])
+            equal = next((place for place in known if same_labels(parts[place[0]], place[1], part, row)), None)
+            if equal is not None:
                 keep[number][row] = False
-                duplicates.append(pair)
+                duplicates.append((_name(part, row), _name(parts[equal[0]], equal[1])))
                 continue
-            conflicts.append(pair)
-            if on_conflict == 'error':
-                raise DatasetError(_conflict_sentence(parts, place, (number, row)))
-            if on_conflict == 'keep_first':
-                keep[number][row] = False
-            elif on_conflict == 'keep_last':
-                keep[place[0]][place[1]] = False
-                first[digest] = (number, row)
+            if known:
+                place = known[0]
+                if on_conflict == 'error':
+                    raise DatasetError(_conflict_sentence(parts, place, (number, row)))
+                conflicts.append((_name(part, row), _name(parts[place[0]], place[1])))
+                if on_conflict == 'keep_first':
+                    keep[number][row] = False
+                    continue
+                if on_conflict == 'keep_last':
+                    keep[place[0]][place[1]] = False
+                    known.clear()
+            known.append((number, row))
     kept = tuple(np.flatnonzero(mask) for mask in keep)
     return MergeReport(
         n_input=sum(len(part) for part in parts),
@@ -127,7 +135,8 @@ def merged_parts(parts: Sequence[LabelledStructures], report: MergeReport) -> li
 def same_labels(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
     """Tell whether two copies of one structure carry the same labels, within the tolerances of this module.
 
-    A stress that only one of them has is no difference. Weights count as labels.
+    A stress that only one of them has is no difference, so a merge keeps the first of them with or without it. Weights
+    count as labels.
     """
     for field, tolerance in (('energy', ENERGY_TOLERANCE), ('energy_corrected', ENERGY_TOLERANCE)):
         values = getattr(a, field), getattr(b, field)

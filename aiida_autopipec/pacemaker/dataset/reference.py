@@ -25,7 +25,7 @@ class Reference(BaseModel):
     :param single_atom_energies: eV by chemical symbol, for the first method only.
     """
 
-    model_config = ConfigDict(extra='forbid', frozen=True)
+    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
 
     method: Literal['single_atom_energies', 'isolated_atoms', 'least_squares']
     single_atom_energies: dict[str, float] | None = None

@@ -45,7 +45,11 @@ def structures_from_singles(singles: Sequence[SingleStructure]) -> LabelledStruc
     """
     if not singles:
         raise DatasetError('the dataset is empty: there is no structure in it')
-    labelled = singles[0].labels is not None
+    for single in singles:
+        unknown = [symbol for symbol in single.symbols if atomic_numbers.get(symbol, 0) == 0]
+        if unknown:
+            raise DatasetError(f'structure `{single.name}`: `{unknown[0]}` is not the symbol of a chemical element')
+    labelled = any(single.labels is not None for single in singles)
     fields: dict[str, Any] = {}
     if labelled:
         fields = {
@@ -71,7 +75,10 @@ def _label(single: SingleStructure, name: str) -> NDArray[Any]:
     if single.labels is None or name not in single.labels:
         held = ', '.join(sorted(single.labels or {})) or 'none'
         raise DatasetError(f'structure `{single.name}` has no label `{name}`; the labels that it has: {held}')
-    return np.asarray(single.labels[name], dtype=np.float64)
+    try:
+        return np.asarray(single.labels[name], dtype=np.float64)
+    except (TypeError, ValueError) as exception:
+        raise DatasetError(f'the label `{name}` of structure `{single.name}` does not hold numbers') from exception
 
 
 def _energy(single: SingleStructure) -> float:

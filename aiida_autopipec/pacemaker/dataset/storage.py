@@ -47,12 +47,13 @@ def read_arrays(handle: BinaryIO) -> dict[str, NDArray[Any]]:
     try:
         with np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as exception:
+        return {
+            name: np.char.decode(array, 'utf-8') if array.dtype.kind == 'S' and name in ('names', 'sources') else array
+            for name, array in arrays.items()
+        }
+    # a bare array instead of an archive has no `files`, nor can it be closed
+    except (AttributeError, TypeError, ValueError, OSError, zipfile.BadZipFile, EOFError) as exception:
         raise FileFormatError(f'this is not an archive of arrays: {exception}') from exception
-    return {
-        name: np.char.decode(array, 'utf-8') if array.dtype.kind == 'S' and name in ('names', 'sources') else array
-        for name, array in arrays.items()
-    }
 
 
 def to_bytes(structures: LabelledStructures) -> bytes:

@@ -162,7 +162,8 @@ class LabelledStructures:
 
     @classmethod
     def concatenate(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
-        """Put several sets behind each other; see :func:`merge_structures` for removal of duplicates.
+        """Put several sets behind each other; see
+        :func:`~aiida_autopipec.pacemaker.dataset.merge.merge_structures` for removal of duplicates.
 
         :raises DatasetError: if a label or weight is present in some parts only (stress apart, which becomes NaN).
         """

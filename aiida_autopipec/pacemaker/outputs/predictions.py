@@ -37,6 +37,10 @@ class Predictions:
     forces_predicted: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        if self.names.ndim != 1 or self.names.dtype.kind != 'U' or len(self.names) == 0:
+            raise OutputError('the predictions do not name their structures')
+        if self.sizes.dtype.kind != 'i' or np.any(self.sizes < 1):
+            raise OutputError('`sizes` of the predictions should be numbers of atoms')
         n, a = len(self.names), int(np.sum(self.sizes))
         expected = {
             'sizes': (n,),
@@ -86,9 +90,10 @@ def read_predictions(path: Path) -> dict[str, Predictions]:
     :raises OutputError: if the file is something else.
     """
     try:
+        _refuse_compressed(path)
         with np.load(path, allow_pickle=False) as archive:
             arrays: dict[str, NDArray[Any]] = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, MemoryError) as error:
         raise OutputError(f'`{path.name}` is no archive of arrays: {error}') from None
     return {part: _from_arrays(part, arrays) for part in PARTS if f'{part}_names' in arrays}
 
@@ -114,6 +119,13 @@ def predictions_from_frame(frame: RawFrame) -> Predictions:
         raise OutputError(f'the table of predictions has no column {error}') from None
 
 
+def _refuse_compressed(path: Path) -> None:
+    """Refuse an archive that unpacks to more than its size: the script compresses nothing, a bomb does."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise OutputError(f'`{path.name}` is compressed, which the script that writes it never does')
+
+
 def _from_arrays(part: str, arrays: Mapping[str, NDArray[Any]]) -> Predictions:
     fields = ('names', 'sizes', 'energy', 'energy_predicted', 'forces', 'forces_predicted')
     missing = [field for field in fields if f'{part}_{field}' not in arrays]
@@ -121,5 +133,5 @@ def _from_arrays(part: str, arrays: Mapping[str, NDArray[Any]]) -> Predictions:
         raise OutputError(f'the predictions lack `{part}_{missing[0]}`')
     values = {field: arrays[f'{part}_{field}'] for field in fields}
     if values['names'].dtype.kind == 'S':
-        values['names'] = np.char.decode(values['names'], 'utf-8')
+        values['names'] = np.char.decode(values['names'], 'utf-8', 'replace')
     return Predictions(**values)

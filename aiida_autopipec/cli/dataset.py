@@ -1,0 +1,186 @@
+"""The commands around datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aiida_autopipec.cli.messages import blame, describe
+from aiida_autopipec.cli.params import options, types
+from aiida_autopipec.pacemaker.formats import SUFFIX
+
+if TYPE_CHECKING:
+    from aiida.orm import Node, TrajectoryData
+
+    from aiida_autopipec.data.dataset import PaceDatasetData
+
+EXTXYZ_SUFFIXES = ('.extxyz', '.xyz')
+
+
+@click.group('dataset')
+def cmd_dataset() -> None:
+    """Import, show, export, merge and split datasets."""
+
+
+@cmd_dataset.command('import')
+@click.argument('files', nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option('--format', 'format', help='Format by the name that ASE gives it; by default by file name.')
+@click.option(
+    '--names',
+    type=click.Choice(['file', 'content']),
+    help='Names of structures from the file, or unique ones from the content.',
+)
+@click.option('--energy-key', help='Name of the energy among the properties of a frame, in eV.')
+@click.option('--forces-key', help='Name of the forces among the arrays of a frame, in eV/Å.')
+@click.option('--stress-key', help='Name of the stress among the properties of a frame, in eV/Å³.')
+@options.LABEL
+@options.GROUP
+@options.PROFILE
+def cmd_import(files: tuple[Path, ...], label: str, group: str | None, **stated: str | None) -> None:
+    """Import FILES: Pacemaker's .pckl.gzip, extxyz, or any other format that ASE reads."""
+    from aiida.orm import Dict, SinglefileData
+
+    from aiida_autopipec.calculations.functions.convert import import_dataset
+    from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
+
+    parameters = {key: value for key, value in stated.items() if value is not None}
+    with blame('FILES'):
+        for path in files:  # all are read before a node is stored: what is wrong leaves nothing behind
+            read_structures(path, ImportOptions.from_mapping(parameters))
+    for path in files:
+        node = SinglefileData(path.absolute())
+        node.label = path.name
+        stated_here = Dict(parameters) if parameters else None
+        with blame('FILES'):
+            _report(import_dataset(file=node, parameters=stated_here)['dataset'], label or path.name, group)
+
+
+@cmd_dataset.command('convert')
+@click.argument('trajectories', nargs=-1, required=True, type=types.TRAJECTORY)
+@click.option(
+    '--parameters',
+    type=types.YamlMapping(),
+    help='YAML file that says what the arrays are; needed where no known code made the trajectory.',
+)
+@options.LABEL
+@options.GROUP
+@options.PROFILE
+def cmd_convert(
+    trajectories: tuple[TrajectoryData, ...], parameters: dict[str, Any] | None, label: str, group: str | None
+) -> None:
+    """Turn TRAJECTORIES of DFT calculations into datasets."""
+    from aiida.orm import Dict
+
+    from aiida_autopipec.calculations.functions.convert import convert_trajectory
+
+    for trajectory in trajectories:
+        inputs: dict[str, Any] = {} if parameters is None else {'parameters': Dict(parameters)}
+        with blame('TRAJECTORIES' if parameters is None else '--parameters'):
+            _report(convert_trajectory(trajectory=trajectory, **inputs)['dataset'], label, group)
+
+
+@cmd_dataset.command('show')
+@click.argument('dataset', type=types.DATASET)
+@options.PROFILE
+def cmd_show(dataset: PaceDatasetData) -> None:
+    """Show what DATASET holds."""
+    click.echo(describe(dataset))
+
+
+@cmd_dataset.command('export')
+@click.argument('dataset', type=types.DATASET)
+@click.argument('file', type=click.Path(dir_okay=False, path_type=Path))
+@click.option('-f', '--force', is_flag=True, help='Overwrite FILE.')
+@options.PROFILE
+def cmd_export(dataset: PaceDatasetData, file: Path, force: bool) -> None:
+    """Write DATASET to FILE: .pckl.gzip for Pacemaker, or .extxyz, by its ending."""
+    if file.exists() and not force:
+        raise click.BadParameter(
+            f'`{file}` exists: choose another name, or overwrite it with --force', param_hint='FILE'
+        )
+    if not file.absolute().parent.is_dir():
+        raise click.BadParameter(f'there is no folder `{file.parent}`: make it first', param_hint='FILE')
+    _writer(file)(dataset, file)
+    click.echo(f'{dataset.n_structures} structures with {dataset.n_atoms} atoms are in {file}')
+
+
+@cmd_dataset.command('merge')
+@click.argument('datasets', nargs=-1, required=True, type=types.DATASET)
+@options.ON_CONFLICT_OPTION
+@options.LABEL
+@options.GROUP
+@options.PROFILE
+def cmd_merge(datasets: tuple[PaceDatasetData, ...], on_conflict: str, label: str, group: str | None) -> None:
+    """Put DATASETS together, and keep one of each exact duplicate."""
+    from aiida.orm import Str
+
+    from aiida_autopipec.calculations.functions.combine import merge_datasets
+
+    if len(datasets) < 2:
+        raise click.BadParameter('give at least two datasets to merge', param_hint='DATASETS')
+    keyed = {f'dataset_{number:05d}': dataset for number, dataset in enumerate(datasets)}
+    with blame('DATASETS'):
+        outcome = merge_datasets(on_conflict=Str(on_conflict), **keyed)
+    report = outcome['report'].get_dict()
+    click.echo(f'{len(report["duplicates_removed"])} exact duplicates were removed')
+    if report['conflicting_labels']:
+        click.echo(f'{len(report["conflicting_labels"])} equal structures had different labels: {on_conflict}')
+    _report(outcome['dataset'], label, group)
+
+
+@cmd_dataset.command('split')
+@click.argument('dataset', type=types.DATASET)
+@options.split_options(required=True)
+@options.PROFILE
+def cmd_split(dataset: PaceDatasetData, test_fraction: float, seed: int) -> None:
+    """Divide DATASET into a training set and a test set."""
+    from aiida.orm import Float, Int
+
+    from aiida_autopipec.calculations.functions.combine import split_dataset
+
+    with blame('--test-fraction'):
+        sides = split_dataset(dataset=dataset, test_fraction=Float(test_fraction), seed=Int(seed))
+    for name in ('training_set', 'test_set'):
+        click.echo(f'{name}:')
+        _report(sides[name], f'{dataset.label} {name}'.strip(), None)
+
+
+def _report(dataset: PaceDatasetData, label: str, group: str | None) -> None:
+    """Name a new dataset, file it and show it."""
+    dataset.label = label
+    if group:
+        _add_to_group(dataset, group)
+    click.echo(describe(dataset) + '\n')
+
+
+def _add_to_group(node: Node, label: str) -> None:
+    from aiida.orm import Group
+
+    collection, _ = Group.collection.get_or_create(label)
+    collection.add_nodes(node)
+
+
+def _writer(file: Path) -> Callable[[PaceDatasetData, Path], None]:
+    """Return the function that writes the format of a file name."""
+    if file.name.endswith(SUFFIX):
+        return _write_pacemaker
+    if file.suffix in EXTXYZ_SUFFIXES:
+        return _write_extxyz
+    raise click.BadParameter(f'`{file.name}` has to end in {SUFFIX} (for Pacemaker) or .extxyz', param_hint='FILE')
+
+
+def _write_pacemaker(dataset: PaceDatasetData, file: Path) -> None:
+    from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
+    from aiida_autopipec.pacemaker.formats import save_shards
+
+    save_shards(map(without_mixed_periodicity, dataset.iter_shards()), file)
+
+
+def _write_extxyz(dataset: PaceDatasetData, file: Path) -> None:
+    import ase.io
+
+    images = [image for shard in dataset.iter_shards() for image in shard.iter_atoms()]
+    ase.io.write(file, images, format='extxyz')

@@ -1,0 +1,177 @@
+"""From options of the command line to the inputs of the training work chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from aiida_autopipec.pacemaker.config import validate_config
+from aiida_autopipec.pacemaker.dataset.reference import parse_reference
+from aiida_autopipec.pacemaker.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from aiida.orm import AbstractCode, Computer, Node
+
+PROGRAM_OF_OPTION = {
+    'pacemaker': 'pacemaker',
+    'yaml2yace': 'pace_yaml2yace',
+    'activeset': 'pace_activeset',
+    'select': 'pace_select',
+}
+METHODS = ('isolated_atoms', 'least_squares')
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What the user wants to be trained.
+
+    :param datasets: datasets, trajectories and files.
+    :param config: Pacemaker's settings.
+    :param codes: by the names of the options.
+    :param split: ``test_fraction`` and ``seed``.
+    :param max_structures: most structures that a selection takes; without it there is none.
+    :param options: of all jobs.
+    """
+
+    datasets: Sequence[Node]
+    config: Mapping[str, Any]
+    codes: Mapping[str, AbstractCode]
+    reference: Mapping[str, Any] | None = None
+    split: Mapping[str, Any] | None = None
+    max_structures: int | None = None
+    on_conflict: str = 'error'
+    initial_potential: Node | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Check Pacemaker's settings.
+
+    :raises ConfigError: with one sentence for each key that is wrong.
+    """
+    validate_config(dict(config))
+
+
+def parse_reference_option(text: str) -> dict[str, Any]:
+    """Return the reference that an option states: a method, or a YAML file of eV by element.
+
+    :raises ConfigError: if it is neither.
+    """
+    if text in METHODS:
+        return {'method': text}
+    if not Path(text).is_file():
+        raise ConfigError(f'`{text}` is neither {" nor ".join(METHODS)} nor a file of single-atom energies')
+    try:
+        energies = yaml.safe_load(Path(text).read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as exception:
+        raise ConfigError(f'`{text}` is not YAML: {" ".join(str(exception).split())}') from exception
+    reference = {'method': 'single_atom_energies', 'single_atom_energies': energies}
+    parse_reference(reference)
+    return reference
+
+
+def training_codes(
+    computer: Computer | None, stated: Mapping[str, AbstractCode | None], *, with_selection: bool
+) -> dict[str, AbstractCode]:
+    """Return the codes to use: those that are stated, else those labelled by program name on the computer.
+
+    :param computer: by default that of the stated code of `pacemaker`.
+    :raises InputError: if one is not there.
+    """
+    codes = {option: code for option, code in stated.items() if code is not None}
+    if computer is None and 'pacemaker' in codes:
+        computer = codes['pacemaker'].computer
+    if computer is None:
+        raise InputError('name the computer that the programs are registered on, or --pacemaker')
+    needed = [option for option in PROGRAM_OF_OPTION if option != 'select' or with_selection]
+    for option in needed:
+        if option not in codes:
+            codes[option] = _code_on(computer, PROGRAM_OF_OPTION[option], option)
+    return {option: codes[option] for option in needed}
+
+
+def _code_on(computer: Computer, program: str, option: str) -> AbstractCode:
+    from aiida.common.exceptions import MultipleObjectsError, NotExistent
+    from aiida.orm import load_code
+
+    try:
+        return load_code(f'{program}@{computer.label}')
+    except (NotExistent, MultipleObjectsError) as exception:
+        raise InputError(
+            f'there is no single code `{program}@{computer.label}`: register the programs with `aiida-autopipec '
+            f'setup`, or give --{option}'
+        ) from exception
+
+
+def job_options(
+    *,
+    num_cores: int | None = None,
+    resources: Mapping[str, Any] | None = None,
+    walltime: int | None = None,
+    queue: str | None = None,
+    account: str | None = None,
+    custom_scheduler_commands: str | None = None,
+) -> dict[str, Any]:
+    """Return the options of a job.
+
+    :param num_cores: of one node, for one process.
+    :param resources: instead, in the words of the scheduler.
+    :param walltime: minutes.
+    """
+    if resources is None and num_cores is not None:
+        resources = {'num_machines': 1, 'num_mpiprocs_per_machine': 1, 'num_cores_per_mpiproc': num_cores}
+    stated = {
+        'resources': resources,
+        'max_wallclock_seconds': None if walltime is None else 60 * walltime,
+        'queue_name': queue,
+        'account': account,
+        'custom_scheduler_commands': custom_scheduler_commands,
+    }
+    return {key: value for key, value in stated.items() if value is not None}
+
+
+def training_inputs(request: TrainingRequest) -> dict[str, Any]:
+    """Return the inputs of :class:`~aiida_autopipec.workflows.train.TrainPotentialWorkChain`."""
+    from aiida.orm import Dict, Str
+
+    codes = dict(request.codes)
+    metadata = {'options': dict(request.options)}
+    extra = {key: codes[key] for key in ('yaml2yace', 'activeset') if key in codes}
+    inputs: dict[str, Any] = {
+        'datasets': {f'data_{number:03d}': node for number, node in enumerate(request.datasets)},
+        'config': Dict(dict(request.config)),
+        'on_conflict': Str(request.on_conflict),
+        'pace_train': {'code': codes['pacemaker'], 'codes': extra, 'metadata': metadata},
+    }
+    if request.split is not None:
+        inputs['split'] = Dict(dict(request.split))
+    if request.reference is not None:
+        inputs['reference'] = Dict(dict(request.reference))
+    if request.initial_potential is not None:
+        inputs['initial_potential'] = request.initial_potential
+    if request.max_structures is not None:
+        inputs['selection'] = Dict({'max_structures': request.max_structures})
+        inputs['pace_select'] = {'code': codes['select'], 'metadata': metadata}
+    return inputs
+
+
+def check_inputs(inputs: Mapping[str, Any]) -> None:
+    """Check the inputs as the work chain would.
+
+    :raises InputError: with the sentence of the first port that is not content.
+    """
+    from aiida_autopipec.workflows.train import TrainPotentialWorkChain
+
+    ports = TrainPotentialWorkChain.spec().inputs
+    problem = ports.validate(ports.pre_process(_copy(inputs)))
+    if problem is not None:
+        raise InputError(problem.message)
+
+
+def _copy(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a namespace with those in it: ``pre_process`` changes them in place."""
+    return {key: _copy(value) if isinstance(value, Mapping) else value for key, value in inputs.items()}

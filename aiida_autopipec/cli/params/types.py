@@ -1,0 +1,141 @@
+"""Types of parameters: nodes, codes, computers and files of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aiida.orm import Node
+
+
+class _AiidaEntity(click.ParamType):
+    """Something in the database, by pk, UUID or label; the profile is loaded before."""
+
+    def load(self, identifier: str) -> Any:
+        """Load it."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn what the user typed into the entity."""
+        from aiida.common.exceptions import MultipleObjectsError, NotExistent
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return self.load(value)
+        except (NotExistent, MultipleObjectsError, ValueError) as exception:
+            self.fail(str(exception), param, ctx)
+
+
+class CodeType(_AiidaEntity):
+    """A code."""
+
+    name = 'code'
+
+    def load(self, identifier: str) -> Any:
+        """Load it."""
+        from aiida.orm import load_code
+
+        return load_code(identifier)
+
+
+class ComputerType(_AiidaEntity):
+    """A computer that the user has configured."""
+
+    name = 'computer'
+
+    def load(self, identifier: str) -> Any:
+        """Load it."""
+        from aiida.orm import load_computer
+
+        computer = load_computer(identifier)
+        if not computer.is_configured:
+            raise ValueError(
+                f'computer `{computer.label}` is not configured: run `verdi computer configure '
+                f'{computer.transport_type} {computer.label}`'
+            )
+        return computer
+
+
+class NodeType(_AiidaEntity):
+    """A node of certain classes.
+
+    :param classes: returns the classes; called when aiida may be imported.
+    :param kind: what such a node is called in messages.
+    """
+
+    def __init__(self, classes: Callable[[], tuple[type[Node], ...]], kind: str) -> None:
+        self.classes = classes
+        self.name = kind
+
+    def load(self, identifier: str) -> Any:
+        """Load it.
+
+        :raises ValueError: if it is of another class.
+        """
+        from aiida.orm import load_node
+
+        node = load_node(identifier)
+        if not isinstance(node, self.classes()):
+            raise ValueError(f'node {identifier} is a {type(node).__name__}, not a {self.name}')
+        return node
+
+
+def _datasets() -> tuple[type[Node], ...]:
+    from aiida_autopipec.data.dataset import PaceDatasetData
+
+    return (PaceDatasetData,)
+
+
+def _trainable() -> tuple[type[Node], ...]:
+    from aiida.orm import SinglefileData, TrajectoryData
+
+    return (*_datasets(), TrajectoryData, SinglefileData)
+
+
+def _trajectories() -> tuple[type[Node], ...]:
+    from aiida.orm import TrajectoryData
+
+    return (TrajectoryData,)
+
+
+def _files() -> tuple[type[Node], ...]:
+    from aiida.orm import SinglefileData
+
+    return (SinglefileData,)
+
+
+DATASET = NodeType(_datasets, 'dataset')
+TRAINABLE = NodeType(_trainable, 'dataset, trajectory or file')
+TRAJECTORY = NodeType(_trajectories, 'trajectory')
+POTENTIAL = NodeType(_files, 'potential file')
+
+
+class YamlMapping(click.Path):
+    """A YAML file that holds a mapping."""
+
+    name = 'yaml'
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the file, safely."""
+        import yaml
+
+        if isinstance(value, dict):
+            return value
+        path = Path(str(super().convert(value, param, ctx)))
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as exception:
+            self.fail(f'`{path}` is not YAML: {" ".join(str(exception).split())}', param, ctx)
+        if not isinstance(content, dict):
+            self.fail(
+                f'`{path}` holds {type(content).__name__}, but has to hold a mapping of keys to values', param, ctx
+            )
+        return content

@@ -1,0 +1,31 @@
+"""What came out of a training, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiida_autopipec.cli.messages import table
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
+
+HEADER = ['set', 'structures', 'atoms', 'energy RMSE', 'energy MAE', 'force RMSE', 'force MAE']
+DATASETS = {'train': 'training_set', 'test': 'test_set'}
+"""Part of the errors -> output of the work chain that they are about."""
+
+
+def error_table(workchain: ProcessNode) -> str:
+    """Return the errors on both sets as a table: energies in meV/atom, forces per component in meV/Å."""
+    errors: dict[str, dict[str, Any]] = workchain.outputs['output_parameters'].get_dict()['errors']
+    rows = []
+    for part, label in DATASETS.items():
+        if part in errors:
+            dataset = workchain.outputs['selected' if part == 'train' and 'selected' in workchain.outputs else label]
+            numbers = [
+                errors[part][f'{kind}_{unit}']
+                for unit in ('energy_mev_per_atom', 'forces_mev_per_angstrom')
+                for kind in ('rmse', 'mae')
+            ]
+            counts = (str(dataset.n_structures), str(dataset.n_atoms))
+            rows.append((part, *counts, *(f'{number:.2f}' for number in numbers)))
+    return table(HEADER, rows, title='Errors: energies in meV/atom, force components in meV/Å')

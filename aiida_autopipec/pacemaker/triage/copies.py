@@ -1,0 +1,143 @@
+"""Structures that are there more than once, exactly or nearly, with the same labels or with others."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from aiida_autopipec.pacemaker.triage.inspection import Inspection
+from aiida_autopipec.pacemaker.triage.near import near_copies
+from aiida_autopipec.pacemaker.triage.rules import FindingKind
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """A structure that equals an earlier one.
+
+    :param row: its row.
+    :param original: row of the first structure that it equals.
+    :param displacement: largest displacement in Å between them.
+    :param exact: whether they are equal to the last digit that counts.
+    """
+
+    row: int
+    original: int
+    displacement: float
+    exact: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """Another label on the same structure.
+
+    :param other: row of the structure with the other label.
+    :param size: difference in units of the tolerance.
+    :param words: what differs by how much.
+    :param exact: whether the structures are equal to the last digit that counts.
+    """
+
+    other: int
+    size: float
+    words: str
+    exact: bool
+
+
+def check_copies(inspection: Inspection) -> None:
+    """Find structures that equal others, and say whether their labels agree.
+
+    Copies with the same labels are findings, the original is none. Where labels disagree nobody can tell which are
+    right, so that all structures of the group are findings, the first as well.
+    """
+    copies = {copy.row: copy for copy in _copies(inspection)}
+    groups: dict[int, list[Copy]] = {}
+    for copy in copies.values():
+        # an exact copy of a near copy belongs to the group of the first of them all
+        root = copies[copy.original].original if copy.original in copies else copy.original
+        groups.setdefault(root, []).append(copy)
+    for root, members in groups.items():
+        disagreements = {copy.row: _disagreement(inspection, copy, root) for copy in members}
+        conflicts = [row for row, found in disagreements.items() if found.size > 1]
+        for copy in members:
+            if copy.row not in conflicts:
+                _add_duplicate(inspection, copy)
+        for row in [root, *disagreements] if conflicts else []:
+            _add_conflict(inspection, row, disagreements, conflicts[0])
+
+
+def _copies(inspection: Inspection) -> list[Copy]:
+    """Return exact copies of the first of their kind, and near copies among those first ones."""
+    structures, tolerance = inspection.structures, inspection.rules.near_duplicate_tolerance_angstrom
+    _, first_of, group = np.unique(structures.fingerprints, return_index=True, return_inverse=True)
+    original = first_of[group.reshape(-1)]
+    rows = np.flatnonzero(original != np.arange(len(structures))).tolist()
+    copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
+    if tolerance is not None:
+        near = near_copies(structures, inspection.neighbours.lattices, np.sort(first_of), tolerance)
+        copies += [Copy(*found, exact=False) for found in near]
+    return sorted(copies, key=lambda copy: copy.row)
+
+
+def _disagreement(inspection: Inspection, copy: Copy, root: int) -> Disagreement:
+    """Return how much the labels of a copy differ from those of its original and of the first of the group."""
+    found = Disagreement(copy.original, *_label_difference(inspection, copy.row, copy.original), copy.exact)
+    if copy.original == root:
+        return found
+    far = Disagreement(root, *_label_difference(inspection, copy.row, root), exact=False)
+    return far if far.size > found.size else found
+
+
+def _add_duplicate(inspection: Inspection, copy: Copy) -> None:
+    tolerance = inspection.rules.near_duplicate_tolerance_angstrom
+    name = inspection.structures.names[copy.original]
+    how = 'is' if copy.exact else f'is within {copy.displacement:.1e} Å'
+    inspection.add(
+        FindingKind.DUPLICATE if copy.exact else FindingKind.NEAR_DUPLICATE,
+        copy.row,
+        copy.displacement,
+        0.0 if copy.exact or tolerance is None else tolerance,
+        f'it {how} the same structure as `{name}` (row {copy.original}), with the same labels',
+        copy.original,
+    )
+
+
+def _add_conflict(inspection: Inspection, row: int, found: dict[int, Disagreement], first_conflict: int) -> None:
+    """Write down a conflict of a structure: with what it disagrees, or else with the first that disagrees."""
+    if row in found and found[row].size > 1:
+        conflict, other = found[row], found[row].other
+    else:
+        conflict, other = found[first_conflict], first_conflict
+    exact = conflict.exact and (row not in found or found[row].exact)
+    name = inspection.structures.names[other]
+    how = 'is' if exact else 'is nearly'
+    inspection.add(
+        FindingKind.CONFLICTING_DUPLICATE if exact else FindingKind.CONFLICTING_NEAR_DUPLICATE,
+        row,
+        conflict.size,
+        1.0,
+        f'it {how} the same structure as `{name}` (row {other}), but {conflict.words}',
+        other,
+    )
+
+
+def _label_difference(inspection: Inspection, row: int, other: int) -> tuple[float, str]:
+    """Return by how many tolerances the labels of two copies differ, and in words what does."""
+    structures, rules = inspection.structures, inspection.rules
+    difference, words = 0.0, ''
+    for energy in (structures.energy, structures.energy_corrected):
+        if energy is None:
+            continue
+        change = float(energy[row] - energy[other]) / int(structures.sizes[row])
+        if abs(change) / rules.label_tolerance_ev_per_atom > difference:
+            difference = abs(change) / rules.label_tolerance_ev_per_atom
+            words = (
+                f'the energies differ by {1e3 * change:.3g} meV/atom '
+                f'(tolerance {1e3 * rules.label_tolerance_ev_per_atom:g})'
+            )
+    if structures.forces is not None:
+        ours, theirs = (slice(int(structures.offsets[i]), int(structures.offsets[i + 1])) for i in (row, other))
+        change = float(np.linalg.norm(structures.forces[ours] - structures.forces[theirs], axis=1).max())
+        if change / rules.label_tolerance_ev_per_angstrom > difference:
+            difference = change / rules.label_tolerance_ev_per_angstrom
+            words = f'forces differ by {change:.3g} eV/Å (tolerance {rules.label_tolerance_ev_per_angstrom:g})'
+    return difference, words

@@ -1,0 +1,135 @@
+"""Launching a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import Result
+
+Run = Callable[..., Result]
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, config: dict[str, Any]) -> Callable[..., Path]:
+    """Return a function that writes the settings of a training."""
+
+    def write(**changes: Any) -> Path:
+        path = tmp_path / 'input.yaml'
+        path.write_text(yaml.safe_dump({**config, **changes}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def programs(aiida_profile_clean: Any, aiida_localhost: Any) -> str:
+    """Register codes that never run, and return the label of their computer."""
+    from aiida.orm import InstalledCode
+
+    for label in ('pacemaker', 'pace_yaml2yace', 'pace_activeset', 'pace_select'):
+        InstalledCode(label=label, computer=aiida_localhost, filepath_executable=f'/bin/{label}').store()
+    label: str = aiida_localhost.label
+    return label
+
+
+@pytest.fixture
+def launch(run_cli: Run, programs: str, config_file: Make, dataset: Make) -> Run:
+    """Return a function that runs the checks of a launch."""
+    node = dataset(12)
+
+    def run(*arguments: object, config: Path | None = None, fails: bool = False) -> Result:
+        stated = ('--dataset', node.pk, '--config', config or config_file(), '--computer', programs)
+        return run_cli('train', 'launch', *stated, '--dry-run', *arguments, fails=fails)
+
+    return run
+
+
+def test_dry_run_checks_and_submits_nothing(launch: Run) -> None:
+    """Good inputs are found to be in order, with every option, and no process is made."""
+    from aiida.orm import ProcessNode, QueryBuilder
+
+    launch('--reference', 'least_squares', '--test-fraction', 0.2, '--max-structures', 5, '--num-cores', 2)
+    result = launch('--reference', 'least_squares', '--walltime', 30, '--queue', 'gpu', '--account', 'me')
+    assert 'in order' in result.output
+    assert QueryBuilder().append(ProcessNode).count() == 0
+
+
+def test_unknown_config_key_is_named(launch: Run, config_file: Make) -> None:
+    """A misspelt key of the settings is named together with the option."""
+    result = launch(config=config_file(fitt={'maxiter': 3}), fails=True)
+    assert '--config' in result.output
+    assert 'fitt' in result.output
+
+
+def test_file_names_in_config_are_refused(launch: Run, config_file: Make) -> None:
+    """Settings that name files are refused: the work chain gives the files."""
+    assert 'filename' in launch(config=config_file(data={'filename': 'a.pckl.gzip'}), fails=True).output
+
+
+def test_element_that_the_config_lacks(launch: Run, dataset: Make) -> None:
+    """A dataset with another element is refused before anything is submitted."""
+    assert 'contains Cu' in launch('--dataset', dataset(4, symbol='Cu').pk, fails=True).output
+
+
+@pytest.mark.parametrize(
+    ('value', 'sentence'), [('isolated', 'is neither isolated_atoms nor'), ('wrong.yaml', '--reference')]
+)
+def test_wrong_references_are_refused(
+    launch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, sentence: str
+) -> None:
+    """A reference that is neither a method nor a file of energies is refused."""
+    monkeypatch.chdir(tmp_path)
+    Path('wrong.yaml').write_text('[1, 2]')
+    assert sentence in launch('--reference', value, fails=True).output
+
+
+def test_reference_from_a_file(launch: Run, tmp_path: Path) -> None:
+    """Single-atom energies come from a YAML file."""
+    (tmp_path / 'energies.yaml').write_text('Al: -1.5\n')
+    assert 'in order' in launch('--reference', tmp_path / 'energies.yaml').output
+
+
+def test_file_that_is_no_potential(launch: Run) -> None:
+    """An initial potential that is something else is refused."""
+    from aiida.orm import SinglefileData
+
+    node = SinglefileData.from_string('no potential', filename='p.yaml').store()
+    assert 'initial_potential' in launch('--initial-potential', node.pk, fails=True).output
+
+
+def test_programs_that_are_not_registered(run_cli: Run, config_file: Make, dataset: Make, aiida_localhost: Any) -> None:
+    """A computer without the programs is answered with how to register them."""
+    arguments = ('train', 'launch', '--dataset', dataset().pk, '--config', config_file())
+    result = run_cli(*arguments, '--computer', aiida_localhost.label, fails=True)
+    assert 'aiida-autopipec setup' in ' '.join(result.output.split())
+    assert '--pacemaker' in run_cli(*arguments, fails=True).output
+
+
+def test_without_broker_nothing_is_submitted(
+    run_cli: Run, programs: str, config_file: Make, dataset: Make
+) -> None:
+    """A profile without a broker is answered with what to do instead."""
+    from aiida.orm import ProcessNode, QueryBuilder
+
+    stated = ('--dataset', dataset(12).pk, '--config', config_file(), '--computer', programs)
+    assert '--no-daemon' in run_cli('train', 'launch', *stated, fails=True).output
+    assert QueryBuilder().append(ProcessNode).count() == 0
+
+
+@pytest.mark.pacemaker
+def test_trains_in_this_terminal(run_cli: Run, codes: dict[str, Any], config_file: Make, dataset: Make) -> None:
+    """With `--no-daemon` a potential is trained and its errors and outputs are shown."""
+    from aiida.orm import load_node
+
+    stated = ('--dataset', dataset(14).pk, '--config', config_file(), '--pacemaker', codes['pacemaker'].pk)
+    options = ('--reference', 'least_squares', '--test-fraction', 0.2, '--no-daemon')
+    result = run_cli('train', 'launch', *stated, *options)
+    uuids = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines() if line.count('-') == 4}
+    assert load_node(uuids['potential']).filename == 'potential.yaml'
+    assert {'lammps_potential', 'active_set'} <= set(uuids)
+    assert 'energy RMSE' in result.output

@@ -1,0 +1,105 @@
+"""What makes two structures the same."""
+
+from __future__ import annotations
+
+import io
+
+import ase
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+
+
+def crystals(n: int = 30) -> list[ase.Atoms]:
+    """Return rattled and strained crystals of 32 atoms, so about a hundred coordinates each."""
+    rng = np.random.default_rng(3)
+    images = []
+    for _ in range(n):
+        image = bulk('Al', cubic=True).repeat(2)
+        image.set_cell(image.cell.array * (1 + 0.02 * rng.normal(size=(3, 3))), scale_atoms=True)
+        image.rattle(0.1, rng=rng)
+        images.append(image)
+    return images
+
+
+def fingerprints(images: list[ase.Atoms]) -> list[bytes]:
+    """Return the fingerprints of structures without labels."""
+    return LabelledStructures.from_atoms(images, require_labels=False).fingerprints.tolist()
+
+
+def test_copy_through_extxyz_is_the_same_structure() -> None:
+    """Every structure has the same fingerprint after eight decimals of a text file, not only most of them."""
+    images = crystals()
+    buffer = io.StringIO()
+    ase.io.write(buffer, images, format='extxyz')
+    buffer.seek(0)
+    assert fingerprints(ase.io.read(buffer, ':', format='extxyz')) == fingerprints(images)
+
+
+def test_noise_of_the_machine_does_not_count() -> None:
+    """Rounding errors of arithmetic, as from fractional coordinates, do not make another structure."""
+    images = crystals()
+    moved = [image.copy() for image in images]
+    for image in moved:
+        image.set_scaled_positions(image.get_scaled_positions(wrap=False))
+    assert fingerprints(moved) == fingerprints(images)
+
+
+def test_sign_of_zero_does_not_count() -> None:
+    """-0.0 and 0.0 are the same place."""
+    plus, minus = bulk('Al'), bulk('Al')
+    minus.positions *= -0.0
+    minus.cell[0, 0] *= -0.0
+    assert fingerprints([plus]) == fingerprints([minus])
+
+
+@pytest.mark.parametrize('change', ['order', 'position', 'element', 'pbc', 'cell', 'origin'])
+def test_what_makes_another_structure(change: str) -> None:
+    """Order of atoms, places, elements, cell, origin and boundary conditions count."""
+    image = bulk('CuAl', 'rocksalt', 5.0)
+    other = image.copy()
+    if change == 'order':
+        other = other[[1, 0]]
+    elif change == 'position':
+        other.positions[0, 0] += 1e-4
+    elif change == 'element':
+        other.numbers[0] = 28
+    elif change == 'pbc':
+        other.pbc[2] = False
+    elif change == 'cell':
+        other.cell[0, 1] += 1e-4
+    else:
+        other.positions += 0.5
+    assert fingerprints([image]) != fingerprints([other])
+
+
+def test_labels_and_names_do_not_count(mixed: LabelledStructures) -> None:
+    """The fingerprint is of the geometry alone."""
+    other = mixed.replace(energy=mixed.energy + 1, names=['p', 'q', 'r', 's'])
+    np.testing.assert_array_equal(other.fingerprints, mixed.fingerprints)
+
+
+def test_fingerprint_does_not_depend_on_neighbours_in_the_set(mixed: LabelledStructures) -> None:
+    """Each structure is hashed by itself."""
+    np.testing.assert_array_equal(mixed.take([2, 0]).fingerprints, mixed.fingerprints[[2, 0]])
+
+
+def test_content_hash_does_not_depend_on_the_division(mixed: LabelledStructures) -> None:
+    """However rows are divided into parts, equal rows in equal order have one hash."""
+    whole = mixed.content_hash
+    assert content_hash([mixed.take([0]), mixed.take([1, 2]), mixed.take([3])]) == whole
+    assert content_hash([mixed.take([0, 1, 2]), mixed.take([3])]) == whole
+    assert mixed.take([1, 0, 2, 3]).content_hash != whole
+
+
+def test_division_between_atoms_of_structures_counts() -> None:
+    """The same atoms divided into other structures are other content."""
+    atoms = [ase.Atoms('Al', positions=[[x, 0, 0]]) for x in (0.0, 3.0, 6.0)]
+    names = ['a', 'b']
+    first = LabelledStructures.from_atoms([atoms[0] + atoms[1], atoms[2]], names=names, require_labels=False)
+    second = LabelledStructures.from_atoms([atoms[0], atoms[1] + atoms[2]], names=names, require_labels=False)
+    assert first.content_hash != second.content_hash

@@ -1,0 +1,156 @@
+"""Duplicates: what counts as the same structure, and what as the same labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.build import fcc111
+
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules, find_problems
+from aiida_autopipec.pacemaker.triage.report import TriageReport
+
+COPIES = (
+    FindingKind.DUPLICATE,
+    FindingKind.NEAR_DUPLICATE,
+    FindingKind.CONFLICTING_DUPLICATE,
+    FindingKind.CONFLICTING_NEAR_DUPLICATE,
+)
+
+
+def _kinds(report: TriageReport) -> list[tuple[FindingKind, int, str | None]]:
+    return [(found.kind, found.row, found.other) for found in report.findings if found.kind in COPIES]
+
+
+def test_duplicate(make_set, append) -> None:
+    """An exact copy with the same labels is a finding and its original is not."""
+    report = find_problems(append(make_set(), 5))
+    assert _kinds(report) == [(FindingKind.DUPLICATE, 30, 'frame-5')]
+
+
+def test_conflicting_duplicate(make_set, append) -> None:
+    """Where copies have different energies nobody knows which is right, so both are findings."""
+    structures = make_set()
+    report = find_problems(append(structures, 5, energy=structures.energy[[5]] + 4 * 0.02))
+    assert _kinds(report) == [
+        (FindingKind.CONFLICTING_DUPLICATE, 5, 'copy'),
+        (FindingKind.CONFLICTING_DUPLICATE, 30, 'frame-5'),
+    ]
+    assert report.findings[1].value == pytest.approx(20)
+    assert 'the energies differ by 20 meV/atom (tolerance 1)' in report.findings[1].sentence
+
+
+def test_conflicting_forces(make_set, append) -> None:
+    """Different forces on one atom are different labels."""
+    structures = make_set()
+    forces = structures.take([5]).forces.copy()
+    forces[2, 1] += 0.5
+    found = find_problems(append(structures, 5, forces=forces)).findings[-1]
+    assert found.kind is FindingKind.CONFLICTING_DUPLICATE
+    assert 'forces differ by 0.5 eV/Å (tolerance 0.1)' in found.sentence
+
+
+def test_labels_within_tolerance_agree(make_set, append) -> None:
+    """Labels that two careful calculations of one structure may give are the same."""
+    structures = make_set()
+    copied = append(structures, 5, energy=structures.energy[[5]] + 4 * 0.0005)
+    assert _kinds(find_problems(copied)) == [(FindingKind.DUPLICATE, 30, 'frame-5')]
+
+
+def test_near_duplicate_shifted_and_wrapped(make_set, append) -> None:
+    """Noise, a common shift and lattice translations of single atoms leave a structure the same."""
+    structures = make_set()
+    positions = structures.take([5]).positions + [0.7, -0.3, 0.2]
+    positions += 2e-4 * np.random.default_rng(0).normal(size=(4, 3))
+    positions[2] += [4.05, -8.1, 0]
+    report = find_problems(append(structures, 5, positions=positions))
+    assert _kinds(report) == [(FindingKind.NEAR_DUPLICATE, 30, 'frame-5')]
+    assert 1e-5 < report.findings[0].value < 1e-3
+
+
+def test_near_duplicate_with_other_labels(make_set, append) -> None:
+    """A nearly equal structure with another energy is a conflict of both."""
+    structures = make_set()
+    positions = structures.take([5]).positions + [[1e-4, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    report = find_problems(append(structures, 5, positions=positions, energy=structures.energy[[5]] + 1))
+    assert _kinds(report) == [
+        (FindingKind.CONFLICTING_NEAR_DUPLICATE, 5, 'copy'),
+        (FindingKind.CONFLICTING_NEAR_DUPLICATE, 30, 'frame-5'),
+    ]
+
+
+def test_copies_of_both_sides_of_a_conflict(make_set, append) -> None:
+    """All members of a group with a conflict are findings, exact copies of the near copy too."""
+    structures = make_set()
+    positions = structures.take([5]).positions + [[1e-4, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    near = append(structures, 5, name='near', positions=positions)
+    both = append(near, 30, name='wrong', energy=structures.energy[[5]] + 1)
+    kinds = _kinds(find_problems(both))
+    assert (FindingKind.NEAR_DUPLICATE, 30, 'frame-5') in kinds
+    assert {row for kind, row, _ in kinds if kind.value.startswith('conflicting')} == {5, 30, 31}
+
+
+@pytest.mark.parametrize('change', ['atom', 'cell', 'element', 'order', 'pbc'])
+def test_other_structures_are_no_copies(make_set, append, change: str) -> None:
+    """A larger displacement or strain, another element, order of atoms or boundary condition is another structure."""
+    structures = make_set()
+    one = structures.take([5])
+    changes = {
+        'atom': {'positions': one.positions + [[0.004, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]},
+        'cell': {'cells': one.cells * 1.001, 'positions': one.positions * 1.001},
+        'element': {'numbers': [13, 13, 12, 13]},
+        'order': {'positions': one.positions[[1, 0, 2, 3]]},
+        'pbc': {'pbc': np.zeros((1, 3), dtype=bool)},
+    }
+    assert _kinds(find_problems(append(structures, 5, **changes[change]))) == []
+
+
+def test_tolerance_is_a_rule(make_set, append) -> None:
+    """What is no copy with the default tolerance is one with a larger tolerance, and none is looked for without."""
+    structures = make_set()
+    positions = structures.take([5]).positions + [[0.004, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    copied = append(structures, 5, positions=positions)
+    assert len(_kinds(find_problems(copied, TriageRules(near_duplicate_tolerance_angstrom=0.01)))) == 1
+    assert _kinds(find_problems(copied, TriageRules(near_duplicate_tolerance_angstrom=None))) == []
+
+
+def test_slabs_are_compared_as_slabs() -> None:
+    """A slab moved along the open direction, with another meaningless third vector, is the same slab."""
+    slab = fcc111('Al', (2, 2, 3), vacuum=6.0)
+    slab.rattle(0.1, seed=0)
+    moved = slab.copy()
+    moved.positions += [0.3, 0.2, 5.0]
+    moved.set_cell(slab.cell.array * [[1], [1], [2]])
+    slab.pbc = moved.pbc = (True, True, False)
+    report = find_problems(LabelledStructures.from_atoms([slab, moved], require_labels=False))
+    assert [kind for kind, *_ in _kinds(report)] == [FindingKind.NEAR_DUPLICATE]
+
+
+def test_every_near_copy_is_found_among_many(make_set) -> None:
+    """Half of a large set being noisy copies of the other half, each is matched with its own original."""
+    structures = make_set(500)
+    rng = np.random.default_rng(3)
+    noise = rng.uniform(-1, 1, size=structures.positions.shape) * 1e-3 / np.sqrt(3)
+    copies = structures.replace(
+        positions=structures.positions + noise, names=np.array([f'copy-{row}' for row in range(500)])
+    )
+    report = find_problems(LabelledStructures.concatenate([structures, copies]))
+    assert _kinds(report) == [(FindingKind.NEAR_DUPLICATE, 500 + row, f'frame-{row}') for row in range(500)]
+
+
+def test_a_crowd_of_copies_is_linear(make_set) -> None:
+    """Thousands of nearly equal frames are each compared with the first one, not with each other."""
+    one = make_set(1)
+    rng = np.random.default_rng(3)
+    n = 3000
+    crowd = LabelledStructures(
+        numbers=np.tile(one.numbers, n),
+        positions=np.tile(one.positions, (n, 1)) + rng.uniform(-1e-4, 1e-4, size=(4 * n, 3)),
+        cells=np.tile(one.cells, (n, 1, 1)),
+        pbc=np.ones((n, 3), dtype=bool),
+        offsets=np.arange(n + 1) * 4,
+        names=np.array([f'frame-{row}' for row in range(n)]),
+    )
+    report = find_problems(crowd)
+    assert report.counts == {FindingKind.NEAR_DUPLICATE: n - 1}
+    assert {found.other for found in report.findings} == {'frame-0'}
