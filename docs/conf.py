@@ -7,7 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-os.environ['AIIDA_PATH'] = tempfile.mkdtemp(prefix='aiida-docs-')  # importing aiida makes its folder; keep it out of home
+# importing aiida makes its folder: keep it out of home
+os.environ['AIIDA_PATH'] = tempfile.mkdtemp(prefix='aiida-docs-')
 sys.path.insert(0, str(Path(__file__).parent / '_ext'))
 
 import aiida_autopipec
@@ -30,14 +31,16 @@ nitpicky = True
 
 # What has no page to link to. No intersphinx: the build needs no network.
 nitpick_ignore_regex = [
-    (r'py:.*', r'(aiida|aiida_shell|ase|numpy|np|pandas|pd|pydantic|plumpy|click|typing|datetime|collections|ConfigDict|NDArray)\b.*'),
+    (r'py:.*', r'(aiida|aiida_shell|ase|numpy|np|pandas|pd|pydantic|plumpy|click)\b.*'),
+    (r'py:.*', r'(typing|datetime|collections|ConfigDict|NDArray|Figure|matplotlib)\b.*'),
     (r'py:.*', r'(pathlib\.|os\.|enum\.|argparse\.)?(Path|PathLike|BinaryIO|IO|Any|Enum|Self|NoneType|ValueError)'),
     # names that annotations spell as they stand in the source: of aiida.orm, type variables, and private parts
     (r'py:.*', r'(Dict|Float|Int|Str|ArrayData|SinglefileData|StructureData|TrajectoryData|AbstractCode|Data|Formula)'),
     (r'py:.*', r'(P|Annotated|Literal|Sequence|Mapping|Iterable|Iterator|Callable|ArrayLike|FieldInfo)'),
     (r'py:.*', r'.*\._\w+.*'),
     # builtins and the standard library
-    (r'py:(class|exc|obj)', r'(str|int|float|bool|bytes|dict|list|tuple|set|frozenset|object|type|None|optional|Exception)'),
+    (r'py:(class|exc|obj)', r'(str|int|float|bool|bytes|dict|list|tuple|set|frozenset|object|type)'),
+    (r'py:(class|exc|obj)', r'(None|optional|Exception)'),
 ]
 
 myst_enable_extensions = ['attrs_block', 'attrs_inline', 'colon_fence', 'deflist', 'fieldlist']
@@ -45,7 +48,8 @@ myst_heading_anchors = 3
 autodoc_typehints = 'description'
 autodoc_typehints_description_target = 'documented_params'
 autodoc_member_order = 'bysource'
-autodoc_default_options = {'members': True, 'show-inheritance': True}
+autodoc_default_options = {'members': True}
+toc_object_entries_show_parents = 'hide'
 add_module_names = False
 python_use_unqualified_type_names = True
 copybutton_prompt_text = '$ '

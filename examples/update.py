@@ -21,6 +21,7 @@ class UpdateInRounds(WorkChain):
 
     @classmethod
     def define(cls, spec: Any) -> None:
+        """Take the data of each round, and otherwise what a training takes."""
         super().define(spec)
         spec.input_namespace('rounds', dynamic=True, valid_type=(PaceDatasetData, TrajectoryData, SinglefileData))
         spec.expose_inputs(TrainPotentialWorkChain, namespace='train', exclude=('datasets', 'initial_potential'))
@@ -30,16 +31,20 @@ class UpdateInRounds(WorkChain):
         spec.exit_code(400, 'ERROR_TRAINING_FAILED', message='A round failed: {reason}')
 
     def setup(self) -> None:
+        """Begin with the first round."""
         self.ctx.pending = sorted(self.inputs.rounds)
         self.ctx.last = None
 
     def has_data(self) -> bool:
+        """Tell whether there is another round."""
         return bool(self.ctx.pending)
 
     def next_data(self) -> Any:
+        """Return the data of the next round."""
         return self.inputs.rounds[self.ctx.pending.pop(0)]
 
     def train(self) -> Any:
+        """Train on everything known so far, from the last potential on."""
         inputs = self.exposed_inputs(TrainPotentialWorkChain, 'train')
         inputs.datasets = {'new': self.next_data()}
         if self.ctx.last is not None:
@@ -49,9 +54,11 @@ class UpdateInRounds(WorkChain):
         return ToContext(last=self.submit(TrainPotentialWorkChain, **inputs))
 
     def inspect(self) -> Any:
+        """Stop where a round failed."""
         if self.ctx.last.is_finished_ok:
             return None
         return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.ctx.last.exit_message)
 
     def results(self) -> None:
+        """Pass on the outputs of the last round."""
         self.out_many(self.exposed_outputs(self.ctx.last, TrainPotentialWorkChain))

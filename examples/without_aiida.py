@@ -1,6 +1,6 @@
 """Prepare data and settings, run `pacemaker`, and judge the fit: without AiiDA.
 
-    python examples/without_aiida.py examples/data/al-lda/al-lda.extxyz fit
+Run it with `python examples/without_aiida.py examples/data/al-lda/al-lda.extxyz fit`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
     (folder / 'input.yaml').write_text(text)
     pacemaker = Path(sys.executable).parent / 'pacemaker'
     subprocess.run(
-        [pacemaker, 'input.yaml'], cwd=folder, check=True, capture_output=True, env=os.environ | {'OMP_NUM_THREADS': '1'}
+        [pacemaker, 'input.yaml'],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        env=os.environ | {'OMP_NUM_THREADS': '1'},
     )
 
     metrics = parse_metrics((folder / 'metrics.txt').read_text())

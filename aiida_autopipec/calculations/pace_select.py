@@ -24,6 +24,7 @@ from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
 from aiida_autopipec.pacemaker.config.basis import basis_config
+from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
 from aiida_autopipec.pacemaker.formats import save_shards
 
 PROGRAM = 'pace_select'
@@ -142,7 +143,7 @@ class PaceSelectCalculation(CalcJob):
             energy_weights=None,
             force_weights=None,
         )
-        save_shards([blank], folder.get_abs_path(filenames.BASIS_DATA))
+        save_shards([without_mixed_periodicity(blank)], folder.get_abs_path(filenames.BASIS_DATA))
         with folder.open(filenames.BASIS_INPUT, 'w') as handle:
             handle.write(render_input_yaml(basis_config(config), train_filename=filenames.BASIS_DATA))
 

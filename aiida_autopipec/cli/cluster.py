@@ -56,7 +56,8 @@ def parse_cluster(mapping: Mapping[str, Any]) -> ClusterSettings:
     try:
         return ClusterSettings.model_validate(mapping)
     except ValidationError as exception:
-        error = exception.errors(include_url=False)[0]
+        # a misspelt key is also a missing one: that it is unknown says more
+        error = min(exception.errors(include_url=False), key=lambda error: error['type'] != 'extra_forbidden')
         key = '.'.join(map(str, error['loc']))
         if error['type'] == 'extra_forbidden':
             raise ConfigError(f'`{key}` is unknown; known are {", ".join(_keys_beside(error["loc"]))}') from exception

@@ -8,7 +8,7 @@ import time
 from typing import TextIO
 
 SPINNER = '|/-\\'
-SECONDS_BETWEEN_PLAIN_LINES = 10.0
+SECONDS_BETWEEN_PLAIN_LINES = 5.0
 
 
 class Console:

@@ -169,7 +169,8 @@ def check_inputs(inputs: Mapping[str, Any]) -> None:
     ports = TrainPotentialWorkChain.spec().inputs
     problem = ports.validate(ports.pre_process(_copy(inputs)))
     if problem is not None:
-        raise InputError(problem.message)
+        port = problem.port.removeprefix('inputs').removeprefix('.')
+        raise InputError(f'`{port}`: {problem.message}' if port else problem.message)
 
 
 def _copy(inputs: Mapping[str, Any]) -> dict[str, Any]:

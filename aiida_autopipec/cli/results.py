@@ -29,3 +29,13 @@ def error_table(workchain: ProcessNode) -> str:
             counts = (str(dataset.n_structures), str(dataset.n_atoms))
             rows.append((part, *counts, *(f'{number:.2f}' for number in numbers)))
     return table(HEADER, rows, title='Errors: energies in meV/atom, force components in meV/Å')
+
+
+def reason_of_failure(process: ProcessNode) -> str:
+    """Return why a process failed, in one line."""
+    exception = (process.exception or '').strip().rpartition('\n')[2]
+    return (
+        process.exit_message
+        or exception
+        or f'it was {process.process_state.value if process.process_state else "lost"}'
+    )

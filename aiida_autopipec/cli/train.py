@@ -19,7 +19,7 @@ from aiida_autopipec.cli.launch import (
 from aiida_autopipec.cli.messages import blame, fail
 from aiida_autopipec.cli.params import options, types
 from aiida_autopipec.cli.progress import watch
-from aiida_autopipec.cli.results import error_table
+from aiida_autopipec.cli.results import error_table, reason_of_failure
 
 if TYPE_CHECKING:
     from aiida.orm import Computer, Node, ProcessNode
@@ -97,7 +97,10 @@ def cmd_launch(
     if dry_run:
         click.echo('the inputs are in order; nothing was submitted')
         return
-    _finish(_submit(inputs, show) if daemon else _run(inputs), show or not daemon)
+    node = _submit(inputs, show) if daemon else _run(inputs)
+    if show and daemon:
+        _watch(node)
+    _finish(node)
 
 
 def _run(inputs: dict[str, Any]) -> ProcessNode:
@@ -110,7 +113,10 @@ def _run(inputs: dict[str, Any]) -> ProcessNode:
 
 
 def _submit(inputs: dict[str, Any], show: bool) -> ProcessNode:
-    """Hand over to the daemon, and look on."""
+    """Hand over to the daemon.
+
+    :param show: whether the user wants to see it through, which needs the daemon now.
+    """
     from aiida.engine import submit
     from aiida.engine.daemon.client import get_daemon_client
     from aiida.manage import get_manager
@@ -126,18 +132,24 @@ def _submit(inputs: dict[str, Any], show: bool) -> ProcessNode:
     click.echo(f'submitted {node.process_label}<{node.pk}> {node.uuid}')
     if not is_running:
         click.echo('the daemon is not running: start it with `verdi daemon start`')
-    if show:
-        watch(node, Console())
     return node
 
 
-def _finish(node: ProcessNode, ended: bool) -> None:
-    """Say what came out."""
-    if not ended:
+def _watch(node: ProcessNode) -> None:
+    """Look on; who stops looking does not stop the process."""
+    try:
+        watch(node, Console())
+    except KeyboardInterrupt:
+        click.echo('\nthe daemon goes on with it')
+
+
+def _finish(node: ProcessNode) -> None:
+    """Say what came out, or where to look for it."""
+    if not node.is_terminated:
         click.echo(f'look with `verdi process status {node.pk}`')
         return
     if not node.is_finished_ok:
-        fail(f'{node.process_label}<{node.pk}> failed: {node.exit_message or node.process_state}')
+        fail(f'{node.process_label}<{node.pk}> failed: {reason_of_failure(node)}')
     click.echo('\n' + error_table(node) + '\n')
     for label in ('potential', 'lammps_potential', 'active_set'):
         if label in node.outputs:

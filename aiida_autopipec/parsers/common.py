@@ -41,6 +41,12 @@ class PaceParser(Parser):
             return {}
         return value if isinstance(value, dict) else {}
 
+    def collect_problems(self) -> list[str]:
+        """Return why the travelling script failed, if it did: what it should have written may be missing."""
+        error = self.read_json(filenames.COLLECT_OUTCOME).get('error', '')
+        lines = str(error).strip().splitlines()
+        return [f'{filenames.COLLECT_SCRIPT}: {lines[-1]}'] if lines else []
+
     def temporary_file(self, folder: str | None, filename: str) -> Path | None:
         """Return a file that was retrieved for parsing only, or ``None`` if it is not there."""
         path = Path(folder) / filename if folder else None

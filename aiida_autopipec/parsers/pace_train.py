@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from aiida.engine import ExitCode
 from aiida.orm import ArrayData, Dict
+from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
@@ -49,6 +50,7 @@ class PaceTrainParser(PaceParser):
         predictions = self.parse_predictions(kwargs.get('retrieved_temporary_folder'), problems)
         self.out_learning_curve(metrics, test_metrics)
         self.out_predictions(predictions, problems)
+        problems += self.collect_problems()
         usable = verdict.health is Health.HEALTHY and info is not None and not self.lacking_elements(info)
         self.out_potentials(info if usable else None, metrics)
         active_set = self.out_active_set(problems) if usable else None
@@ -141,7 +143,7 @@ class PaceTrainParser(PaceParser):
                 continue
             values = predictions[part]
             try:
-                arrays[f'{part}_rows'] = values.rows_among(self._names(_DATASETS[part]))
+                arrays[f'{part}_rows'] = self._rows(_DATASETS[part], values)
             except AutopipecError as exception:
                 problems.append(f'predictions: {exception}')
                 continue
@@ -151,9 +153,18 @@ class PaceTrainParser(PaceParser):
         if arrays:
             self.out('predictions', ArrayData(arrays))
 
-    def _names(self, port: str) -> np.ndarray[Any, np.dtype[np.str_]]:
+    def _rows(self, port: str, values: Predictions) -> NDArray[np.int64]:
+        """Return the row of each prediction in its dataset.
+
+        :raises OutputError: if the predictions are not those of the dataset.
+        """
         dataset: PaceDatasetData = self.node.inputs[port]
-        return np.concatenate([shard.names for shard in dataset.iter_shards()])
+        shards = list(dataset.iter_shards())
+        rows = values.rows_among(np.concatenate([shard.names for shard in shards]))
+        sizes = np.concatenate([shard.sizes for shard in shards])
+        if len(np.unique(rows)) != len(rows) or np.any(sizes[rows] != values.sizes):
+            raise OutputError(f'the structures are not those of `{port}`')
+        return rows
 
     def out_potentials(self, info: PotentialInfo | None, metrics: Metrics) -> None:
         """Attach the potential of a good fit, or else the last state of a bad one.

@@ -13,6 +13,11 @@ from sphinx.util.docutils import SphinxDirective
 LOGGER = logging.getLogger(__name__)
 
 
+def context_of(command: click.Command, name: str, parent: click.Context | None = None) -> click.Context:
+    """Return the context that a command has when it is called."""
+    return click.Context(command, info_name=name, parent=parent, **command.context_settings)
+
+
 class CommandsDirective(SphinxDirective):
     """``click-commands``: a command group with everything below it.
 
@@ -29,7 +34,7 @@ class CommandsDirective(SphinxDirective):
         except (ImportError, AttributeError) as error:
             LOGGER.warning('the command line cannot be documented: %s', error, location=self.get_location())
             return [nodes.paragraph(text='The command line could not be imported when this page was built.')]
-        return list(self.describe(command, click.Context(command, info_name=self.arguments[1])))
+        return list(self.describe(command, context_of(command, self.arguments[1])))
 
     def describe(self, command: click.Command, context: click.Context) -> Any:
         """Yield the section of a command, then those of its subcommands."""
@@ -42,7 +47,7 @@ class CommandsDirective(SphinxDirective):
             section += inline(' '.join(paragraph.split()))
         usage = command.get_usage(context).removeprefix('Usage: ')
         section += nodes.literal_block(usage, usage, language='text')
-        records = [record for item in command.get_params(context) if (record := item.get_help_record(context))]
+        records = [record for item in command.params if (record := item.get_help_record(context))]
         if records:
             rows = [(code(names), inline(text)) for names, text in records]
             section += table(['Option', 'Meaning'], rows, [40, 60])
@@ -51,4 +56,4 @@ class CommandsDirective(SphinxDirective):
             for name in command.list_commands(context):
                 child = command.get_command(context, name)
                 if child is not None and not child.hidden:
-                    yield from self.describe(child, click.Context(child, info_name=name, parent=context))
+                    yield from self.describe(child, context_of(child, name, context))

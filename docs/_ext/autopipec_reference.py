@@ -7,16 +7,20 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
+from aiida.engine import CalcJob
 from aiida.sphinxext.process import AiidaProcessDirective
 from autopipec_types import describe_default, describe_type
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 
 ENGINE_CODES_BELOW = 100
 """Exit codes below are AiiDA's own, for every process."""
+PORTS_OF_EVERY_JOB = ('metadata', 'monitors', 'remote_folder', 'retrieved', 'remote_stash')
 PLACEHOLDER = re.compile(r'\s*\{\w+\}')
 CODE = re.compile(r'``?([^`]+)``?')
 
@@ -69,10 +73,16 @@ def exit_codes(spec: Any) -> list[tuple[int, str, str]]:
     """Return status, label and message of the exit codes of a process, without those of every process."""
     codes = sorted(spec.exit_codes.values(), key=lambda item: item.status)
     return [
-        (item.status, _label(spec, item.status), PLACEHOLDER.sub(' …', item.message))
+        (item.status, _label(spec, item.status), _message(item.message))
         for item in codes
         if item.status >= ENGINE_CODES_BELOW
     ]
+
+
+def _message(template: str) -> str:
+    """Return a message without its placeholders; what follows a whole sentence is a detail and left out."""
+    text = PLACEHOLDER.sub(' …', template).strip()
+    return re.sub(r'(?<=\.) …$', '', text) if text != '…' else 'As the process says.'
 
 
 def _label(spec: Any, status: int) -> str:
@@ -103,7 +113,7 @@ class ProcessDirective(AiidaProcessDirective):
 
     def build_portnamespace_doctree(self, port_namespace: Any) -> nodes.bullet_list | None:
         """Leave out what every process of AiiDA has."""
-        own = {name: port for name, port in port_namespace.items() if not getattr(port, 'is_metadata', False)}
+        own = {name: port for name, port in port_namespace.items() if name not in PORTS_OF_EVERY_JOB}
         return super().build_portnamespace_doctree(own) if own else None
 
     @staticmethod
@@ -118,10 +128,14 @@ class ProcessDirective(AiidaProcessDirective):
         content[0] = inline(' '.join(self.process.__doc__.split()))
         for reference in list(content.findall(nodes.title_reference)):
             reference.replace_self(nodes.literal(text=reference.astext()))
+        for block in content.findall(nodes.literal_block):
+            block['language'] = 'text'
         rows = [(code(str(status)), code(label), inline(text)) for status, label, text in exit_codes(self.process_spec)]
         title = nodes.paragraph()
         title += nodes.strong(text='Exit codes:')
-        content += [title, table(['Status', 'Label', 'Message'], rows, [8, 32, 60])]
+        codes = table(['Status', 'Label', 'Message'], rows, [8, 32, 60])
+        codes['classes'].append('exit-codes')
+        content += [title, codes]
         return content
 
 
@@ -146,16 +160,19 @@ class ExitCodesDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
+        processes = [load(dotted.strip()) for dotted in self.content]
+        jobs = [process.__name__ for process in processes if issubclass(process, CalcJob)]
         found: dict[tuple[int, str, str], list[str]] = {}
-        for dotted in self.content:
-            process = load(dotted.strip())
+        for process in processes:
             for item in exit_codes(process.spec()):
                 found.setdefault(item, []).append(process.__name__)
         rows = [
-            (code(str(status)), code(label), inline(text), nodes.paragraph(text=', '.join(owners)))
+            (code(str(status)), code(label), inline(text), inline('all jobs' if owners == jobs else ', '.join(owners)))
             for (status, label, text), owners in sorted(found.items())
         ]
-        return [table(['Status', 'Label', 'Message', 'Of'], rows, [7, 28, 43, 22])]
+        result = table(['Status', 'Label', 'Message', 'Of'], rows, [7, 30, 43, 20])
+        result['classes'].append('exit-codes')
+        return [result]
 
 
 class SettingsDirective(SphinxDirective):
@@ -215,6 +232,21 @@ def _field_cells(field: Any, *, is_section: bool = False, meaning: str | None = 
     return inline(kind), inline(describe_default(field)), inline(text)
 
 
+def resolve_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Element
+) -> nodes.Element | None:
+    """Resolve a Python name without its module, where only one object has it: docstrings name their neighbours so."""
+    if node.get('refdomain') != 'py':
+        return None
+    domain = env.domains['py']
+    ending = f'.{node["reftarget"]}'
+    found = [name for name in domain.objects if name.endswith(ending)]
+    if len(found) != 1:
+        return None
+    entry = domain.objects[found[0]]
+    return make_refnode(app.builder, node['refdoc'], entry.docname, entry.node_id, content, found[0])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     from autopipec_commands import CommandsDirective
@@ -225,4 +257,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     directives.register_directive('training-settings', SettingsDirective)
     directives.register_directive('settings-model', ModelDirective)
     directives.register_directive('click-commands', CommandsDirective)
+    app.connect('missing-reference', resolve_by_last_name)
     return {'version': '1', 'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -169,7 +169,9 @@ def without_python(inputs, localhost, tmp_path_factory):
 
 def test_the_same_training_again_gives_the_same_potential(trained, without_python):
     """Apart from times, user and versions two trainings with equal inputs differ in no byte."""
-    first, second = (canonical_potential_text(node.outputs.potential.get_content()) for node in (trained, without_python))
+    first, second = (
+        canonical_potential_text(node.outputs.potential.get_content()) for node in (trained, without_python)
+    )
     assert first == second
 
 

@@ -86,7 +86,7 @@ def test_forces_of_the_wrong_shape(make_atoms):
 
 def test_an_empty_dataset():
     """A dataset without structures cannot be made."""
-    with pytest.raises(DatasetError, match='empty|no structure|nothing'):
+    with pytest.raises(DatasetError, match=r'empty|no structure|nothing'):
         PaceDatasetData.from_atoms([])
 
 

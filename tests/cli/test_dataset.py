@@ -119,7 +119,7 @@ def test_other_nodes_are_no_datasets(run_cli: Run, aiida_profile_clean: Any) -> 
     from aiida.orm import Int
 
     node = Int(1).store()
-    assert f'node {node.pk} is a Int, not a dataset' in run_cli('dataset', 'show', node.pk, fails=True).output
+    assert f'node {node.pk} is of class Int, not a dataset' in run_cli('dataset', 'show', node.pk, fails=True).output
     assert '999999' in run_cli('dataset', 'show', 999999, fails=True).output
 
 
@@ -193,7 +193,9 @@ def test_split(run_cli: Run, dataset: Make) -> None:
 @pytest.mark.parametrize('fraction', ['0', '1', '1.5', 'half'])
 def test_split_refuses_impossible_fractions(run_cli: Run, dataset: Make, fraction: str) -> None:
     """A test set that is nothing or everything is refused."""
-    assert '--test-fraction' in run_cli('dataset', 'split', dataset().pk, '--test-fraction', fraction, fails=True).output
+    assert (
+        '--test-fraction' in run_cli('dataset', 'split', dataset().pk, '--test-fraction', fraction, fails=True).output
+    )
 
 
 def test_split_that_leaves_one_side_empty_is_refused(run_cli: Run, dataset: Make) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import xml.etree.ElementTree as ET  # noqa: S405  (reads what the demo has just written)
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
 import ase.io
+import psutil
 import pytest
 from click.testing import Result
 
@@ -23,6 +25,16 @@ EXECUTABLE = Path(sys.executable).parent / 'aiida-autopipec'
 def environment(home: Path) -> dict[str, str]:
     """Return the environment of a user with this home folder, and a configuration of AiiDA in it."""
     return {**os.environ, 'HOME': str(home), 'AIIDA_PATH': str(home), 'TMPDIR': str(home / 'tmp')}
+
+
+def processes_with(text: str) -> list[str]:
+    """Return the names of running processes that have a text in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE and any(text in value for value in process.environ().values()):
+                found.append(' '.join(process.cmdline()))
+    return found
 
 
 @pytest.mark.pacemaker
@@ -57,6 +69,29 @@ def test_demo_trains_a_potential_and_leaves_nothing_else(tmp_path: Path) -> None
     assert (home / '.aiida' / 'config.json').read_text() == '{"mine": true}'
     assert [path.name for path in (home / '.aiida').iterdir()] == ['config.json']
     assert list((home / 'tmp').glob('autopipec-demo-*')) == []
+
+
+@pytest.mark.pacemaker
+@pytest.mark.daemon
+def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
+    """A demo that is told to end stops its daemon and its jobs, removes its profile, and says so."""
+    (tmp_path / 'tmp').mkdir()
+    process = subprocess.Popen(
+        [EXECUTABLE, 'demo', '--output', tmp_path / 'results'],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while 'split' not in (line := process.stdout.readline()):
+        assert line, process.communicate()
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors == 'Error: interrupted; the daemon is stopped\n'
+    assert list((tmp_path / 'tmp').glob('autopipec-demo-*')) == []
+    assert processes_with(str(tmp_path / 'tmp')) == []
 
 
 @pytest.mark.pacemaker

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import random
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from aiida_autopipec.cli.graph_layout import lay_out
 
 
+def random_graph(seed: int) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return 40 nodes and some links that make no cycle."""
+    pairs = np.argwhere(np.triu(np.random.default_rng(seed).random((40, 40)) < 0.08, k=1))
+    return [str(number) for number in range(40)], [(str(a), str(b)) for a, b in pairs]
+
+
 def test_links_run_from_left_to_right() -> None:
     """Every link ends in a later layer, for random graphs."""
-    generator = random.Random(1)
-    nodes = [str(number) for number in range(40)]
-    links = [(str(a), str(b)) for a in range(40) for b in range(a + 1, 40) if generator.random() < 0.08]
+    nodes, links = random_graph(1)
     layer = lay_out(nodes, links).layer
     assert all(layer[source] < layer[target] for source, target in links)
 
 
 def test_nodes_do_not_overlap() -> None:
     """Nodes of a layer are at least one height apart, and none is above the top."""
-    generator = random.Random(2)
-    nodes = [str(number) for number in range(40)]
-    links = [(str(a), str(b)) for a in range(40) for b in range(a + 1, 40) if generator.random() < 0.08]
+    nodes, links = random_graph(2)
     layout = lay_out(nodes, links)
     for column in range(max(layout.layer.values()) + 1):
         heights = sorted(layout.height[node] for node in nodes if layout.layer[node] == column)
-        assert all(b - a > 1 - 1e-9 for a, b in zip(heights, heights[1:], strict=False))
+        assert all(b - a > 1 - 1e-9 for a, b in pairwise(heights))
     assert min(layout.height.values()) >= 0
 
 

@@ -19,12 +19,14 @@ def test_help_does_not_import_aiida(tmp_path: Path) -> None:
     """`--help` is fast and leaves the user's home alone, as aiida is not imported for it, nor to ask about `demo`."""
     program = (
         'import sys; from click.testing import CliRunner; from aiida_autopipec.cli.root import cmd_root; '
-        "r = [CliRunner().invoke(cmd_root, a).exit_code for a in (['--help'], ['demo', '--help'], ['train', '--help'])]; "
-        "print(r, 'aiida' in sys.modules)"
+        "calls = (['--help'], ['demo', '--help'], ['train', '--help']); "
+        "print([CliRunner().invoke(cmd_root, call).exit_code for call in calls], 'aiida' in sys.modules)"
     )
     environment = {**os.environ, 'HOME': str(tmp_path)}
     environment.pop('AIIDA_PATH', None)
-    printed = subprocess.run([sys.executable, '-c', program], env=environment, capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, '-c', program], env=environment, capture_output=True, text=True, check=True
+    )
     assert printed.stdout.split('\n')[0] == '[0, 0, 0] False'
     assert list(tmp_path.iterdir()) == []
 

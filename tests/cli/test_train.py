@@ -110,9 +110,7 @@ def test_programs_that_are_not_registered(run_cli: Run, config_file: Make, datas
     assert '--pacemaker' in run_cli(*arguments, fails=True).output
 
 
-def test_without_broker_nothing_is_submitted(
-    run_cli: Run, programs: str, config_file: Make, dataset: Make
-) -> None:
+def test_without_broker_nothing_is_submitted(run_cli: Run, programs: str, config_file: Make, dataset: Make) -> None:
     """A profile without a broker is answered with what to do instead."""
     from aiida.orm import ProcessNode, QueryBuilder
 
@@ -122,7 +120,7 @@ def test_without_broker_nothing_is_submitted(
 
 
 @pytest.mark.pacemaker
-def test_trains_in_this_terminal(run_cli: Run, codes: dict[str, Any], config_file: Make, dataset: Make) -> None:
+def test_trains_in_this_terminal(run_cli: Run, dataset: Make, codes: dict[str, Any], config_file: Make) -> None:
     """With `--no-daemon` a potential is trained and its errors and outputs are shown."""
     from aiida.orm import load_node
 

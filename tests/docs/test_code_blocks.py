@@ -14,6 +14,7 @@ from aiida import orm
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
+PAGES = ('data', 'triage', 'reference-energies', 'split-and-selection', 'update', 'provenance', 'without-aiida')
 BLOCK = re.compile(r'^```python\n(.*?)^```', re.DOTALL | re.MULTILINE)
 
 pytestmark = [
@@ -41,9 +42,7 @@ def run_page(page: Path, namespace: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope='module')
-def tutorial(
-    register_codes: Callable[[], None], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Any]]:
+def tutorial(register_codes: Callable[[], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Run the tutorial once, and return the names that it defines."""
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp('docs')
@@ -58,11 +57,17 @@ def tutorial(
     patch.undo()
 
 
+def test_every_page_with_code_is_run() -> None:
+    """No page has Python blocks that no test runs; `programs` is run with the programs that it is about."""
+    with_code = {page.stem for page in DOCS.rglob('*.md') if BLOCK.search(page.read_text())}
+    assert with_code == {*PAGES, 'programs', 'first-potential'}
+
+
 def test_the_tutorial_trains_a_potential(tutorial: dict[str, Any]) -> None:
     """The tutorial ends with a potential, its errors are sensible, and it wrote the files that it names."""
     errors = tutorial['workchain'].outputs.output_parameters['errors']
     assert errors['train']['rmse_energy_mev_per_atom'] < 100
-    assert {'parity.png', 'Al.yace', 'Al.yaml', 'Al.asi'} <= set(os.listdir())
+    assert {'data.png', 'parity.png', 'learning-curve.png', 'Al.yace', 'Al.yaml', 'Al.asi'} <= set(os.listdir())
 
 
 def test_the_potential_in_ase_agrees_with_the_reference(tutorial: dict[str, Any]) -> None:
@@ -70,7 +75,7 @@ def test_the_potential_in_ase_agrees_with_the_reference(tutorial: dict[str, Any]
     assert tutorial['aluminium'].get_potential_energy() == pytest.approx(-3.6, abs=0.5)
 
 
-@pytest.mark.parametrize('page', ['data', 'reference-energies', 'split-and-selection', 'provenance', 'without-aiida'])
+@pytest.mark.parametrize('page', PAGES)
 def test_the_how_to_runs(tutorial: dict[str, Any], page: str) -> None:
     """The blocks of a how-to run after those of the tutorial, in a namespace of their own."""
     run_page(DOCS / 'how-to' / f'{page}.md', dict(tutorial))

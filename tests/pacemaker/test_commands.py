@@ -113,8 +113,7 @@ def test_wrong_settings_are_refused(mapping: dict[str, Any], sentence: str) -> N
             'pace_activeset',
             activeset_arguments(
                 potential='p.yaml', datasets=['a'], parameters=ActiveSetParameters(force_error_threshold=0.1)
-            )
-            + ['-a'],
+            ),
         ),
         ('pace_select', select_arguments(**SELECT, parameters=SelectParameters(max_structures=5))),
     ],

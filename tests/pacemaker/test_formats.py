@@ -148,9 +148,7 @@ def test_columns_come_before_calculators(make_atoms: Callable[..., list[ase.Atom
     assert not structures.forces.any()
 
 
-def test_missing_labels_are_an_error_unless_allowed(
-    make_atoms: Callable[..., list[ase.Atoms]], tmp_path: Path
-) -> None:
+def test_missing_labels_are_an_error_unless_allowed(make_atoms: Callable[..., list[ase.Atoms]], tmp_path: Path) -> None:
     """A file of bare structures is refused as a dataset, and read as candidates on request."""
     path = write(table(make_atoms(2, labelled=False)), tmp_path / 'd.pckl.gzip')
     with pytest.raises(DatasetError, match='has no energies'):

@@ -257,6 +257,7 @@ def test_predictions_carry_the_rows_of_the_dataset(parse, files_of, make_dataset
     'changes',
     [
         {'names': np.array([b'other'] * 4)},
+        {'sizes': np.array([1, 3, 2, 2])},
         {'names': np.array([[b'a'], [b'b'], [b'c'], [b'd']])},
         {'names': np.array(b'scalar')},
         {'names': np.array([1.0, 2.0, 3.0, 4.0])},
@@ -357,6 +358,14 @@ def test_the_environment_is_kept(parse, files_of, make_dataset):
     assert parsed.parameters['environment'] == environment
 
 
+def test_a_travelling_script_that_failed_is_reported(parse, files_of, make_dataset):
+    """What went wrong in the travelling script stands in the report."""
+    outcome = {'ok': False, 'error': 'Traceback (most recent call last):\n  ...\nKeyError: name\n'}
+    files = files_of('ok') | {'collect.json': json.dumps(outcome).encode()}
+    parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
+    assert parsed.parameters['parser_warnings'] == ['collect.py: KeyError: name']
+
+
 def test_a_folder_in_the_place_of_a_file_does_no_harm(parse, files_of, make_dataset):
     """What should be a file and is none counts as missing."""
     files = files_of('ok')
@@ -377,3 +386,13 @@ def test_the_reference_is_repeated_on_the_potential(parse, files_of, make_datase
         node = parsed.outputs[port]
         assert isinstance(node, SinglefileData)
         assert node.base.attributes.get('reference') == reference
+
+
+def test_a_structure_that_is_predicted_twice_is_refused(parse, files_of, make_dataset, tmp_path):
+    """Predictions that name a structure twice are not those of the dataset."""
+    dataset = make_dataset()
+    names = np.char.encode(dataset.get_structures().names)
+    write_predictions(tmp_path / 'predictions.npz', dataset, names=names[[0, 0, 1, 2]])
+    parsed = parse(ENTRY_POINT, files_of('ok'), {'dataset': dataset}, temporary=tmp_path)
+    assert parsed.exit_code.status == 700
+    assert 'not those of `dataset`' in parsed.parameters['parser_warnings'][0]

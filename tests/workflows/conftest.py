@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ase.io import write
 from aiida.orm import ArrayData, SinglefileData, StructureData, TrajectoryData
+from ase.io import write
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 

@@ -21,7 +21,7 @@ from aiida_autopipec.cli.machine import create_profile, get_or_create_localhost
 from aiida_autopipec.cli.programs import ONE_THREAD, ProgramsError, local_bin_folder, register_programs
 from aiida_autopipec.cli.progress import watch
 from aiida_autopipec.cli.provenance import provenance_picture
-from aiida_autopipec.cli.results import error_table
+from aiida_autopipec.cli.results import error_table, reason_of_failure
 from aiida_autopipec.pacemaker.errors import AutopipecError
 
 if TYPE_CHECKING:
@@ -99,10 +99,29 @@ def train(computer: Computer, console: Console) -> ProcessNode:
     inputs = training_inputs(request)
     check_inputs(inputs)
     workchain: ProcessNode = submit(TrainPotentialWorkChain, **inputs)
-    watch(workchain, console, interval=0.5)
+    try:
+        watch(workchain, console, interval=0.5)
+    except KeyboardInterrupt:
+        kill_jobs(computer)
+        raise
     if not workchain.is_finished_ok:
-        raise DemoError(f'the training failed: {workchain.exit_message or workchain.exception}')
+        raise DemoError(f'the training failed: {reason_of_failure(workchain)}')
     return workchain
+
+
+def kill_jobs(computer: Computer) -> None:
+    """End the programs that run: they are no children of the daemon, and would go on without it."""
+    from aiida.orm import CalcJobNode, QueryBuilder
+
+    running = QueryBuilder().append(
+        CalcJobNode, filters={'attributes.process_state': {'!in': ['finished', 'excepted', 'killed']}}
+    )
+    jobs = [node.get_job_id() for node in running.all(flat=True) if node.get_job_id() is not None]
+    scheduler = computer.get_scheduler()
+    with computer.get_transport() as transport:
+        scheduler.set_transport(transport)
+        for job in jobs:
+            scheduler.kill_job(job)
 
 
 @contextmanager
@@ -173,7 +192,7 @@ def report(console: Console, workchain: ProcessNode, files: list[Path], seconds:
         "  query = QueryBuilder().append(SinglefileData, filters={'uuid': "
         f"'{workchain.outputs['potential'].uuid}'}}, tag='potential')"
     )
-    console.line("  query.append(Data, with_descendants='potential').all(flat=True)")
+    console.line("  query.append(Data, with_descendants='potential').distinct().all(flat=True)")
     console.line()
     console.line(f'done in {seconds:.0f} s')
 

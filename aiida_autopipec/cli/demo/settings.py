@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
     'fit': {
         'loss': {'kappa': 0.1, 'L1_coeffs': 1e-8, 'L2_coeffs': 1e-8},
         'optimizer': 'BFGS',
-        'maxiter': 140,
+        'maxiter': 100,
         # with pyace a gradient takes one evaluation per parameter: the radial functions stay as they are
         'trainable_parameters': 'func',
     },

@@ -81,7 +81,7 @@ class NodeType(_AiidaEntity):
 
         node = load_node(identifier)
         if not isinstance(node, self.classes()):
-            raise ValueError(f'node {identifier} is a {type(node).__name__}, not a {self.name}')
+            raise ValueError(f'node {identifier} is of class {type(node).__name__}, not a {self.name}')
         return node
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms
+from aiida_autopipec.pacemaker.dataset.atoms import ENERGY_KEYS, FORCES_KEYS, structures_from_atoms
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import structures_from_frame
 from aiida_autopipec.pacemaker.pickles import read_frame
+
+if TYPE_CHECKING:
+    import ase
 
 PICKLE_SUFFIXES = ('.pckl.gzip', '.pkl.gz', '.pckl.gz', '.pkl.gzip')
 """Endings of the tables that Pacemaker's programs write."""
@@ -108,12 +111,25 @@ def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructur
         raise FileFormatError(
             f'`{path.name}` cannot be read as {options.format or "its format"}: {exception}'
         ) from exception
+    images = frames if isinstance(frames, list) else [frames]
     structures = structures_from_atoms(
-        frames if isinstance(frames, list) else [frames],
+        images,
         require_labels=options.require_labels,
         energy_key=options.energy_key,
         forces_key=options.forces_key,
         stress_key=options.stress_key,
         use_names=options.names == 'file',
     )
-    return structures, {'format': kind, 'frames': len(structures)}
+    report = {
+        'format': kind,
+        'frames': len(structures),
+        'energy': 'none' if structures.energy is None else options.energy_key or _name_of_energy(images[0]),
+        'forces': 'none' if structures.forces is None else options.forces_key or FORCES_KEYS[0],
+    }
+    return structures, report
+
+
+def _name_of_energy(image: ase.Atoms) -> str:
+    """Return which energy the label of a structure is; those of the others are of the same kind."""
+    results = {} if image.calc is None else image.calc.results
+    return next(key for place in (results, image.info) for key in ENERGY_KEYS if place.get(key) is not None)

@@ -1,7 +1,7 @@
 """Boundary conditions as Pacemaker can handle them: all three directions periodic, or none.
 
-``pyace.atomicenvironment`` (python-ace 0.4.0rc1) refuses a slab or a wire: ``Only fully periodic or non-periodic cell are
-supported``. A vacuum wider than any cutoff makes it periodic without a new neighbour.
+``pyace.atomicenvironment`` (python-ace 0.4.0rc1) refuses a slab or a wire: ``Only fully periodic or non-periodic cell
+are supported``. A vacuum wider than any cutoff makes it periodic without a new neighbour.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ def _filled_in() -> Any:
 class LabelledStructures:
     """Structures of any sizes and compositions with their energies and forces.
 
-    For ``n`` structures of ``a`` atoms in total. The arrays are not copied where they already have the right type, and
-    are made read-only: equal objects stay equal.
+    For ``n`` structures of ``a`` atoms in total. The arrays are read-only here, and not copied where they already have
+    the right type: whoever passes an array gives it away, and must not change it afterwards.
 
     :param numbers: ``(a,)`` atomic numbers.
     :param positions: ``(a, 3)`` Cartesian positions in Å.
@@ -162,8 +162,9 @@ class LabelledStructures:
 
     @classmethod
     def concatenate(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
-        """Put several sets behind each other; see
-        :func:`~aiida_autopipec.pacemaker.dataset.merge.merge_structures` for removal of duplicates.
+        """Put several sets behind each other.
+
+        See :func:`~aiida_autopipec.pacemaker.dataset.merge.merge_structures` for removal of duplicates.
 
         :raises DatasetError: if a label or weight is present in some parts only (stress apart, which becomes NaN).
         """

@@ -45,7 +45,7 @@ _RC: dict[Any, Any] = {
 }
 _METADATA: dict[str, dict[str, None]] = {
     '.png': {'Software': None},
-    '.svg': {'Date': None},
+    '.svg': {'Date': None, 'Creator': None},
     '.pdf': {'CreationDate': None, 'Creator': None, 'Producer': None},
 }
 

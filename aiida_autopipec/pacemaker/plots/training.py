@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,12 +89,11 @@ def _running_iterations(arrays: Mapping[str, NDArray[Any]]) -> tuple[Array, list
     """Return ``(n,)`` iterations counted through all ladder steps and cycles, and where a new one begins."""
     numbers = np.asarray(arrays['iter_num'], dtype=np.float64)
     begins = np.flatnonzero(_new_stretch(arrays, '')) + 1
-    running, offset = numbers.copy(), 0.0
+    running = numbers.copy()
     starts = []
-    for begin, end in zip(begins.tolist(), [*begins.tolist()[1:], len(numbers)], strict=True):
-        offset = float(running[begin - 1])
-        starts.append(offset)
-        running[begin:end] = numbers[begin:end] + offset
+    for begin, end in itertools.pairwise([*begins.tolist(), len(numbers)]):
+        starts.append(float(running[begin - 1]))
+        running[begin:end] += starts[-1]
     return running, starts
 
 

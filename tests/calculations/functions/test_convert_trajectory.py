@@ -144,7 +144,7 @@ def test_geometry_optimisation_of_cp2k_repeats_its_last_frame() -> None:
 @pytest.mark.parametrize(('code', 'case'), [('quantumespresso', 'scf-without-forces'), ('cp2k', 'md-without-forces')])
 def test_missing_forces_are_refused(code: str, case: str) -> None:
     """A calculation that did not compute forces is no training data; the sentence lists what there is."""
-    with pytest.raises(DatasetError, match='no array `forces` with forces; its arrays are: .*positions'):
+    with pytest.raises(DatasetError, match=r'no array `forces` with forces; its arrays are: .*positions'):
         convert_trajectory(trajectory_of(code, case))
 
 
@@ -170,7 +170,12 @@ def test_conversion_is_in_the_graph() -> None:
 
 
 def make_trajectory(
-    process_type: str | None = None, *, symbols: tuple[str, ...] = ('Al', 'Cu'), exit_status: int = 0, **changes: Any
+    process_type: str | None = None,
+    *,
+    symbols: tuple[str, ...] = ('Al', 'Cu'),
+    exit_status: int = 0,
+    inputs: dict[str, orm.Data] | None = None,
+    **changes: Any,
 ) -> orm.TrajectoryData:
     """Return a stored trajectory of two frames, created by a calculation of that type if one is given."""
     node = orm.TrajectoryData()
@@ -190,6 +195,8 @@ def make_trajectory(
         calculation.set_option('resources', {'num_machines': 1, 'num_mpiprocs_per_machine': 1})
         calculation.set_process_state('finished')
         calculation.set_exit_status(exit_status)
+        for label, data in (inputs or {}).items():
+            calculation.base.links.add_incoming(data.store(), link_type=LinkType.INPUT_CALC, link_label=label)
         calculation.store()
         node.base.links.add_incoming(calculation, link_type=LinkType.CREATE, link_label='trajectory')
         node.store()
@@ -207,7 +214,10 @@ VASP = 'aiida.calculations:vasp.vasp'
 def test_vasp_trajectory() -> None:
     """A trajectory as aiida-vasp stores it: fractions of the cell, kbar, free energies, no boundary conditions."""
     trajectory = make_trajectory(
-        VASP, energy_free=np.array([-5.0, -6.0]), energy_extrapolated=np.array([-4.0, -5.0]), electronic_steps=np.array([9, 9])
+        VASP,
+        energy_free=np.array([-5.0, -6.0]),
+        energy_extrapolated=np.array([-4.0, -5.0]),
+        electronic_steps=np.array([9, 9]),
     )
     structures = convert_trajectory(trajectory)['dataset'].get_structures()
     assert structures.energy.tolist() == [-5.0, -6.0]
@@ -221,7 +231,7 @@ def test_vasp_trajectory() -> None:
 def test_vasp_without_free_energy() -> None:
     """aiida-vasp keeps the extrapolated energy by default, from which the forces do not derive: it is not taken."""
     trajectory = make_trajectory(VASP, energy_extrapolated=np.array([-4.0, -5.0]))
-    with pytest.raises(DatasetError, match='no array `energy_free` .*energy_extrapolated.*state it in `parameters`'):
+    with pytest.raises(DatasetError, match=r'no array `energy_free` .*energy_extrapolated.*state it in `parameters`'):
         convert_trajectory(trajectory)
 
 
@@ -242,7 +252,7 @@ def test_vasp_without_stress() -> None:
 def test_labels_that_are_not_converged_are_refused(process_type: str, exit_status: int, energy: str) -> None:
     """Labels of electrons that did not converge are refused, unless what the arrays hold is stated."""
     trajectory = make_trajectory(process_type, exit_status=exit_status, **{energy: np.array([-5.0, -6.0])})
-    with pytest.raises(DatasetError, match=f'not converged .* exited with {exit_status}'):
+    with pytest.raises(DatasetError, match=rf'not converged .* exited with {exit_status}'):
         convert_trajectory(trajectory)
     parameters = orm.Dict({**STATED, 'energy': {'array': energy, 'unit': 'eV'}, 'pbc': [True, True, True]})
     assert convert_trajectory(trajectory, parameters=parameters)['dataset'].n_structures == 2
@@ -305,10 +315,44 @@ def test_kinds_become_elements() -> None:
         )
 
 
+def cp2k_trajectory(cell: dict[str, Any], **changes: Any) -> orm.TrajectoryData:
+    """Return a trajectory of CP2K without cells, whose input has that section about the cell."""
+    inputs = {
+        'parameters': orm.Dict({'force_eval': [{'SUBSYS': {'Cell': cell}}]}),
+        'structure': make_structure(('Al', 'Al'), ('Cu', 'Cu')),
+    }
+    arrays = {'energies': np.zeros(2), 'stress': None, 'cells': None} | changes
+    return make_trajectory('aiida.calculations:cp2k', inputs=inputs, **arrays)
+
+
+@pytest.mark.parametrize(
+    ('cell', 'pbc'),
+    [
+        ({}, [True, True, True]),
+        ({'periodic': 'NONE'}, [False, False, False]),
+        ({'PERIODIC': 'XY'}, [True, True, False]),
+    ],
+)
+def test_cp2k_periodicity_stands_in_its_input(cell: dict[str, Any], pbc: list[bool]) -> None:
+    """CP2K is periodic as its input says, in all directions by default, whatever the structure says."""
+    structures = convert_trajectory(cp2k_trajectory(cell))['dataset'].get_structures()
+    assert structures.pbc.tolist() == [pbc] * 2
+    np.testing.assert_array_equal(structures.cells[0], np.eye(3) * 7)
+
+
+def test_cp2k_with_a_cell_of_its_own_is_refused() -> None:
+    """Where the input states another cell than the structure and no cells were printed, they are not known."""
+    with pytest.raises(DatasetError, match='states a cell of its own'):
+        convert_trajectory(cp2k_trajectory({'ABC': '9.0 9.0 9.0'}))
+    cells = np.tile(np.eye(3) * 9, (2, 1, 1))
+    results = convert_trajectory(cp2k_trajectory({'ABC': '9.0 9.0 9.0'}, cells=cells))
+    np.testing.assert_array_equal(results['dataset'].get_structures().cells, cells)
+
+
 def test_cell_of_other_atoms_is_refused() -> None:
     """A structure of other atoms does not lend its cell."""
     trajectory = make_trajectory(energy=np.zeros(2), cells=None)
-    with pytest.raises(DatasetError, match='has the atoms Al, Al, but the frames .* have Al, Cu'):
+    with pytest.raises(DatasetError, match=r'has the atoms Al, Al, but the frames .* have Al, Cu'):
         convert_trajectory(
             trajectory, parameters=orm.Dict(STATED), structure=make_structure(('Al', 'Al'), ('Al', 'Al'))
         )

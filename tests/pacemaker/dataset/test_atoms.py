@@ -64,7 +64,7 @@ def test_free_energy_is_preferred() -> None:
 
 def test_energies_of_two_kinds_are_not_mixed() -> None:
     """A set in which only some have a free energy that differs from the energy is refused."""
-    with pytest.raises(DatasetError, match='structure 1 has a free energy .* structure 0 has only one'):
+    with pytest.raises(DatasetError, match=r'structure 1 has a free energy .* structure 0 has only one'):
         LabelledStructures.from_atoms([dimer(), dimer(energy=-1.0, free_energy=-1.2)])
 
 
@@ -178,7 +178,7 @@ def test_label_that_is_no_number_is_refused() -> None:
         LabelledStructures.from_atoms([bare(energy='low')])
     image = dimer()
     image.calc.results['forces'] = [['x', 'y', 'z']] * 2
-    with pytest.raises(DatasetError, match='forces of structure 0 .* not an array of numbers'):
+    with pytest.raises(DatasetError, match=r'forces of structure 0 .* not an array of numbers'):
         LabelledStructures.from_atoms([image])
 
 

@@ -75,8 +75,10 @@ def test_energy_that_ase_moves_can_be_chosen(make_atoms: Callable[..., list[ase.
     image.calc.results['free_energy'] = -99.0
     path = tmp_path / 'd.extxyz'
     ase.io.write(path, [image])
-    assert read_structures(path)[0].energy[0] == -99.0
-    assert read_structures(path, options(energy_key='energy'))[0].energy[0] == image.calc.results['energy']
+    structures, report = read_structures(path)
+    assert (structures.energy[0], report['energy']) == (-99.0, 'free_energy')
+    structures, report = read_structures(path, options(energy_key='energy'))
+    assert (structures.energy[0], report['energy']) == (image.calc.results['energy'], 'energy')
 
 
 def test_pacemaker_files(mixed: LabelledStructures, tmp_path: Path) -> None:
@@ -191,4 +193,6 @@ def test_unlabelled_candidates(tmp_path: Path) -> None:
     ase.io.write(path, [ase.Atoms('Al'), ase.Atoms('Cu')])
     with pytest.raises(DatasetError, match='no energy'):
         read_structures(path)
-    assert len(read_structures(path, options(require_labels=False))[0]) == 2
+    structures, report = read_structures(path, options(require_labels=False))
+    assert len(structures) == 2
+    assert (report['energy'], report['forces']) == ('none', 'none')

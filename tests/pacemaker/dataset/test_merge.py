@@ -96,7 +96,7 @@ def test_keep_all_keeps_each_set_of_labels_once() -> None:
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=10),
     policy=st.sampled_from(ON_CONFLICT[1:]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 def test_merging_again_changes_nothing(rows: list[tuple[int, int]], policy: Any) -> None:
     """What was merged once is not changed by being merged with itself."""
     part = atoms(*((f'n{i}', place, energy) for i, (place, energy) in enumerate(rows)))

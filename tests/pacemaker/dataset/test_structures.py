@@ -210,7 +210,9 @@ def test_taking_a_row_twice_needs_other_names(mixed: LabelledStructures) -> None
 def test_names_are_made_of_formula_and_geometry(mixed: LabelledStructures) -> None:
     """Names made from content say the formula and part of the fingerprint; copies are numbered."""
     images = mixed.to_atoms()
-    twice = structures_from_atoms([images[3].copy(), images[3].copy(), images[1].copy()], use_names=False, require_labels=False)
+    twice = structures_from_atoms(
+        [images[3].copy(), images[3].copy(), images[1].copy()], use_names=False, require_labels=False
+    )
     stem = f'Cu4-{mixed.fingerprints[3][:12].decode()}'
     assert twice.names.tolist() == [stem, f'{stem}-2', f'H2O-{mixed.fingerprints[1][:12].decode()}']
 

@@ -10,6 +10,8 @@ from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules, find_problems
 from aiida_autopipec.pacemaker.triage.report import TriageReport
 
+NUDGE = np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
+"""Moves one atom of four along x."""
 COPIES = (
     FindingKind.DUPLICATE,
     FindingKind.NEAR_DUPLICATE,
@@ -60,7 +62,7 @@ def test_labels_within_tolerance_agree(make_set, append) -> None:
 def test_near_duplicate_shifted_and_wrapped(make_set, append) -> None:
     """Noise, a common shift and lattice translations of single atoms leave a structure the same."""
     structures = make_set()
-    positions = structures.take([5]).positions + [0.7, -0.3, 0.2]
+    positions = structures.take([5]).positions + np.array([0.7, -0.3, 0.2])
     positions += 2e-4 * np.random.default_rng(0).normal(size=(4, 3))
     positions[2] += [4.05, -8.1, 0]
     report = find_problems(append(structures, 5, positions=positions))
@@ -71,7 +73,7 @@ def test_near_duplicate_shifted_and_wrapped(make_set, append) -> None:
 def test_near_duplicate_with_other_labels(make_set, append) -> None:
     """A nearly equal structure with another energy is a conflict of both."""
     structures = make_set()
-    positions = structures.take([5]).positions + [[1e-4, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    positions = structures.take([5]).positions + 1e-4 * NUDGE
     report = find_problems(append(structures, 5, positions=positions, energy=structures.energy[[5]] + 1))
     assert _kinds(report) == [
         (FindingKind.CONFLICTING_NEAR_DUPLICATE, 5, 'copy'),
@@ -82,7 +84,7 @@ def test_near_duplicate_with_other_labels(make_set, append) -> None:
 def test_copies_of_both_sides_of_a_conflict(make_set, append) -> None:
     """All members of a group with a conflict are findings, exact copies of the near copy too."""
     structures = make_set()
-    positions = structures.take([5]).positions + [[1e-4, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    positions = structures.take([5]).positions + 1e-4 * NUDGE
     near = append(structures, 5, name='near', positions=positions)
     both = append(near, 30, name='wrong', energy=structures.energy[[5]] + 1)
     kinds = _kinds(find_problems(both))
@@ -96,7 +98,7 @@ def test_other_structures_are_no_copies(make_set, append, change: str) -> None:
     structures = make_set()
     one = structures.take([5])
     changes = {
-        'atom': {'positions': one.positions + [[0.004, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]},
+        'atom': {'positions': one.positions + 0.004 * NUDGE},
         'cell': {'cells': one.cells * 1.001, 'positions': one.positions * 1.001},
         'element': {'numbers': [13, 13, 12, 13]},
         'order': {'positions': one.positions[[1, 0, 2, 3]]},
@@ -108,7 +110,7 @@ def test_other_structures_are_no_copies(make_set, append, change: str) -> None:
 def test_tolerance_is_a_rule(make_set, append) -> None:
     """What is no copy with the default tolerance is one with a larger tolerance, and none is looked for without."""
     structures = make_set()
-    positions = structures.take([5]).positions + [[0.004, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    positions = structures.take([5]).positions + 0.004 * NUDGE
     copied = append(structures, 5, positions=positions)
     assert len(_kinds(find_problems(copied, TriageRules(near_duplicate_tolerance_angstrom=0.01)))) == 1
     assert _kinds(find_problems(copied, TriageRules(near_duplicate_tolerance_angstrom=None))) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_dropped_structures_are_listed_with_reasons(make_set, append) -> None:
     assert dropped.names.tolist() == ['copy']
     assert len(kept) == 30
     summary = report.as_dict(rules)
-    assert summary['structures_in'], summary['structures_kept'] == (31, 30)
+    assert (summary['structures_in'], summary['structures_kept']) == (31, 30)
     assert summary['counts'] == {'energy_outlier': 1, 'duplicate': 1}
     (entry,) = summary['dropped']
     assert (entry['row'], entry['name'], entry['kinds']) == (30, 'copy', ['duplicate'])
@@ -81,10 +82,10 @@ def test_dropped_structures_are_listed_with_reasons(make_set, append) -> None:
 def test_report_is_json(make_set, append) -> None:
     """A report holds nothing that JSON or the database cannot: no NaN, no infinity, no numpy."""
     structures = make_set()
-    cells = structures.cells.copy()
-    cells[3] = 0
-    cells[6] *= 30
-    structures = append(structures.replace(cells=cells), 5)
+    cells, positions = structures.cells.copy(), structures.positions.copy()
+    cells[3, 2] = cells[3, 0] + [0, 0, 0.01]
+    cells[6], positions[24:28] = 90 * np.eye(3), 20 * np.arange(4)[:, None]
+    structures = append(structures.replace(cells=cells, positions=positions), 5)
     rules = TriageRules()
     summary = find_problems(structures, rules).as_dict(rules)
     assert len(summary['counts']) >= 3
@@ -136,3 +137,12 @@ def test_triage_needs_no_aiida() -> None:
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'False'
+
+
+def test_page_lists_all_rules_and_kinds() -> None:
+    """The page about triage names each kind of finding, and each rule with its default."""
+    page = (Path(__file__).parents[3] / 'docs' / 'how-to' / 'triage.md').read_text()
+    for name, field in TriageRules.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        assert f'| `{name}` | {default} |' in page
+    assert all(f'| `{kind.value}` |' in page for kind in FindingKind)
