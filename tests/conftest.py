@@ -113,8 +113,11 @@ def codes(code: Callable[[str], Any]) -> dict[str, Any]:
 @pytest.fixture(scope='module')
 def localhost(aiida_profile: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return this computer, for runs that several tests of a module look at."""
+    from aiida.manage.manager import get_manager
     from aiida.orm import Computer
 
+    # the default of a test profile, no pause at all, leaves less than one core to the jobs
+    get_manager().set_runner(get_manager().create_runner(poll_interval=0.1))
     folder = tmp_path_factory.mktemp('work')
     computer = Computer(
         label=f'shared-{folder.name}-{id(folder)}',
@@ -123,7 +126,7 @@ def localhost(aiida_profile: Any, tmp_path_factory: pytest.TempPathFactory) -> A
         scheduler_type='core.direct',
         workdir=str(folder),
     ).store()
-    computer.set_minimum_job_poll_interval(0.0)
+    computer.set_minimum_job_poll_interval(0.2)
     computer.set_default_mpiprocs_per_machine(1)
     computer.configure(safe_interval=0.0)
     return computer
