@@ -89,7 +89,7 @@ def tiny_config() -> dict[str, Any]:
 @pytest.fixture
 def code(aiida_code_installed: Any, aiida_localhost: Any) -> Callable[[str], Any]:
     """Return a function that registers one of Pacemaker's programs, from this environment, on this computer."""
-    aiida_localhost.set_minimum_job_poll_interval(0.0)
+    aiida_localhost.set_minimum_job_poll_interval(0.2)
     aiida_localhost.configure(safe_interval=0.0)
 
     def register(program: str) -> Any:

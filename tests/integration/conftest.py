@@ -50,7 +50,7 @@ def programs(profile: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         scheduler_type='core.direct',
         workdir=str(folder),
     ).store()
-    computer.set_minimum_job_poll_interval(0.0)
+    computer.set_minimum_job_poll_interval(0.2)
     computer.set_default_mpiprocs_per_machine(1)
     computer.configure(safe_interval=0.0)
     return {
