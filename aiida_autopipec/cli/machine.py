@@ -53,7 +53,7 @@ def get_or_create_localhost(workdir: str) -> tuple[Computer, bool]:
         return load_computer(LOCALHOST), False
     except NotExistent:
         settings = {'hostname': LOCALHOST, 'transport': 'core.local', 'scheduler': 'core.direct', 'work_dir': workdir}
-        return create_computer(LOCALHOST, {**settings, 'safe_interval': 0, 'minimum_job_poll_interval': 0}), True
+        return create_computer(LOCALHOST, {**settings, 'safe_interval': 0, 'minimum_job_poll_interval': 0.2}), True
 
 
 def create_computer(label: str, settings: Mapping[str, Any]) -> Computer:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/datasets.py [--sizes 1000 10000 100000] [--atoms 32] [--markdown FILE]
 
-Every measurement runs in a process of its own, so that its peak memory is its own, in a throw-away AiiDA profile (SQLite,
-no daemon). Seconds depend on the machine and on what else it does; the ratios are what to look at:
+Every measurement runs in a process of its own, so that its peak memory is its own, in a throw-away AiiDA profile
+(SQLite, no daemon). Seconds depend on the machine and on what else it does; the ratios are what to look at:
 
 - ``floor``: the raw arrays through the compressor of dataset files, into a file;
 - ``storing``: AiiDA storing the TrajectoryData that is converted;
