@@ -6,7 +6,7 @@ Every measurement runs in a process of its own, so that its peak memory is its o
 (SQLite, no daemon). Seconds depend on the machine and on what else it does; the ratios are what to look at:
 
 - ``floor``: the raw arrays through the compressor of dataset files, into a file;
-- ``storing``: AiiDA storing the TrajectoryData that is converted;
+- ``storing``: AiiDA storing the TrajectoryData that is converted; ``making_and_storing`` with its arrays set before;
 - ``obvious``: ``get_step_structure().get_ase()`` for each frame, and ``DataFrame.to_pickle``.
 """
 
@@ -136,6 +136,13 @@ def storing(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
         trajectory.store()
 
 
+def making_and_storing(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+    """Let AiiDA take the arrays of a TrajectoryData and store it: what the conversion does for its own node."""
+    with watch.running():
+        trajectory, _ = make_trajectory(n, atoms)
+        trajectory.store()
+
+
 def trajectory_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
     """Convert a stored TrajectoryData to a stored dataset: checked, without duplicates."""
     from aiida_autopipec.calculations.functions.convert import convert_trajectory
@@ -249,6 +256,7 @@ TASKS: dict[str, Callable[[int, int, Stopwatch, Path], None]] = {
         to_uploaded_file,
         to_pickle_obvious,
         storing,
+        making_and_storing,
         trajectory_to_dataset,
         trajectory_to_atoms_obvious,
         structures_to_dataset,

@@ -127,8 +127,8 @@ def check_unique_names(names: NDArray[np.str_]) -> None:
 
     :raises DatasetError: if two have; the message says which name.
     """
-    unique, counts = np.unique(names, return_counts=True)
-    if len(unique) != len(names):
+    if len(set(names.tolist())) != len(names):
+        unique, counts = np.unique(names, return_counts=True)
         raise DatasetError(
             f'the name `{unique[counts > 1][0]}` is used by {counts[counts > 1][0]} structures, but names are unique; '
             'when reading a file, `names: content` makes names from the structures themselves'

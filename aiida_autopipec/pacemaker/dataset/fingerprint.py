@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -37,27 +38,27 @@ def structure_fingerprints(
 
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    n = len(offsets) - 1
-    # one stretch of bytes per structure: three rows for cell and boundary conditions, then a row per atom; integers, so
-    # that -0.0 and 0.0 are the same; little-endian, so that the hash is the same on every machine
-    rows = np.empty((len(numbers) + 3 * n, 4), dtype='<i8')
-    first = offsets[:-1] + 3 * np.arange(n)
-    lattice = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1).reshape(n, 3, 4)
-    for row in range(3):
-        rows[first + row] = lattice[:, row]
-    atoms = np.arange(len(numbers)) + np.repeat(3 * np.arange(1, n + 1), np.diff(offsets))
-    rows[atoms, 0] = numbers
-    rows[atoms, 1:] = _in_steps(positions)
-    content = rows.data.cast('B')
-    width = rows.strides[0]
-    begins, ends = (first * width).tolist(), (np.append(first[1:], len(rows)) * width).tolist()
-    digests = [blake2b(content[begin:end], digest_size=16).hexdigest() for begin, end in zip(begins, ends, strict=True)]
+    # integers, so that -0.0 and 0.0 are the same; little-endian, so that the hash is the same on every machine
+    lattice = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1).astype('<i8')
+    atoms = np.empty((len(numbers), 4), dtype='<i8')
+    atoms[:, 0] = numbers
+    atoms[:, 1:] = _in_steps(positions)
+    lattice_bytes, atom_bytes = lattice.data.cast('B'), atoms.data.cast('B')
+    width, bounds = lattice.strides[0], (offsets * atoms.strides[0]).tolist()
+    digests = []
+    for row, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        digest = blake2b(lattice_bytes[row * width : (row + 1) * width], digest_size=16)
+        digest.update(atom_bytes[begin:end])
+        digests.append(digest.hexdigest())
     return np.array(digests, dtype='S32')
 
 
 def _in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round lengths in Å to whole steps, first as a text file does: then a copy through one is never split from it."""
-    steps: NDArray[np.float64] = np.rint(np.rint(lengths * 10.0**TEXT_DECIMALS) / _STEPS)
+    steps: NDArray[np.float64] = lengths * 10.0**TEXT_DECIMALS
+    np.rint(steps, out=steps)  # in place: of a large dataset every temporary array costs as much as the arithmetic
+    steps /= _STEPS
+    np.rint(steps, out=steps)
     return steps
 
 

@@ -265,7 +265,7 @@ def _shaped(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[n
         raise DatasetError(f'the array `{name}` has shape {array.shape}, but needs {shape}')
     if array.dtype.kind not in 'fiu':
         raise DatasetError(f'the array `{name}` is of type {array.dtype}, but holds no labels unless it holds numbers')
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
 def _numbers(symbols: Sequence[str]) -> NDArray[np.int32]:

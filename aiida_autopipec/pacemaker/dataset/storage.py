@@ -84,4 +84,4 @@ def iter_shards(structures: LabelledStructures, max_bytes: int = MAX_SHARD_BYTES
         yield structures
         return
     for begin, end in itertools.pairwise(bounds):
-        yield structures.take(np.arange(begin, end))
+        yield structures.stretch(begin, end)

@@ -156,6 +156,23 @@ class LabelledStructures:
                 changes[name] = array[atoms]
         return LabelledStructures(**changes)
 
+    def stretch(self, begin: int, end: int) -> LabelledStructures:
+        """Return consecutive structures, as views: nothing is copied, nor checked again.
+
+        :param begin: first row; ``end`` is the row after the last.
+        """
+        atoms = slice(int(self.offsets[begin]), int(self.offsets[end]))
+        part = object.__new__(LabelledStructures)
+        for field in dataclasses.fields(self):
+            array = getattr(self, field.name)
+            if field.name == 'offsets':
+                array = array[begin : end + 1] - array[begin]
+                array.flags.writeable = False
+            elif array is not None:
+                array = array[atoms] if field.name in PER_ATOM else array[begin:end]
+            object.__setattr__(part, field.name, array)
+        return part
+
     def replace(self, **changes: Any) -> LabelledStructures:
         """Return a copy with some fields exchanged."""
         return dataclasses.replace(self, **changes)

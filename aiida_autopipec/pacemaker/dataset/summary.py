@@ -37,5 +37,6 @@ def summarise(parts: Sequence[LabelledStructures]) -> dict[str, Any]:
             summary[f'{field}_per_atom_max'] = float(max(values.max() for values in per_atom))
     forces = [part.forces for part in parts if part.forces is not None]
     if forces:
-        summary['force_max'] = float(max(np.linalg.norm(array, axis=1).max() for array in forces))
+        squares = [np.einsum('ai,ai->a', array, array) for array in forces]
+        summary['force_max'] = float(np.sqrt(max(values.max() for values in squares)))
     return summary

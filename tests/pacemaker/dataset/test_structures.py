@@ -261,3 +261,13 @@ def test_labelled_needs_energy_and_forces() -> None:
     assert pair(energy=None, energy_corrected=[0.0, 0.0]).is_labelled
     assert not pair(energy=None).is_labelled
     assert not pair(forces=None).is_labelled
+
+
+def test_a_stretch_is_what_taking_its_rows_gives_without_a_copy(mixed: LabelledStructures) -> None:
+    """Consecutive rows are views of the same memory, read-only like the whole."""
+    part, taken = mixed.stretch(1, 3), mixed.take([1, 2])
+    assert part.content_hash == taken.content_hash
+    np.testing.assert_array_equal(part.fingerprints, taken.fingerprints)
+    np.testing.assert_array_equal(part.sources, taken.sources)
+    assert np.shares_memory(part.positions, mixed.positions)
+    assert not any(array.flags.writeable for array in part.fields().values())
