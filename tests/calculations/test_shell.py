@@ -381,7 +381,7 @@ def test_collect_refuses_no_folder(bash):
 
 
 @pacemaker
-def test_the_how_to_works(code, dataset, tmp_path, monkeypatch, capsys):
+def test_the_how_to_works(aiida_profile_clean, code, dataset, tmp_path, monkeypatch, capsys):
     """The examples of `docs/how-to/programs.md` run in their order and print what they promise."""
     for program in ('info', 'timing', 'yaml2yace', 'corerep', 'augment', 'collect'):
         code(f'pace_{program}')

@@ -105,12 +105,18 @@ def test_a_given_potential_is_named_as_pacemaker_reads_it(potential: Any, render
 
 
 def test_a_shape_grows_from_the_initial_potential(unary: dict[str, Any]) -> None:
-    """Beside a shape the file is where the ladder starts."""
-    config = validate_config(unary)
+    """With a ladder the file is where it starts, and the shape where it leads to."""
+    config = validate_config({**unary, 'fit': {**unary.get('fit', {}), 'ladder_step': 2}})
     text = render_input_yaml(config, train_filename='t.pckl.gzip', initial_potential_filename='p.yaml')
     potential = yaml.safe_load(text)['potential']
     assert potential.pop('initial_potential') == 'p.yaml'
     assert potential == config.to_dict()['potential']
+
+
+def test_without_a_ladder_the_fit_goes_on_with_the_basis_of_the_initial_potential(unary: dict[str, Any]) -> None:
+    """Pacemaker would climb a ladder if it were given a shape as well."""
+    text = render_input_yaml(validate_config(unary), train_filename='t.pckl.gzip', initial_potential_filename='p.yaml')
+    assert yaml.safe_load(text)['potential'] == 'p.yaml'
 
 
 def test_rendering_without_any_potential_is_refused() -> None:
