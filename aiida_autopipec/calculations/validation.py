@@ -68,6 +68,7 @@ def validate_training(inputs: Mapping[str, Any], _: Any) -> str | None:
         computers_problem(inputs)
         or starting_point_problem(config, inputs)
         or test_set_problem(datasets)
+        or weights_problem(config, datasets)
         or next(filter(None, (energies_problem(config, dataset) for dataset in datasets.values())), None)
         or elements_problem(_elements(config, inputs), datasets)
     )
@@ -126,6 +127,21 @@ def test_set_problem(datasets: Mapping[str, PaceDatasetData]) -> str | None:
             'test errors too good: remove them from one of the two'
         )
     return None
+
+
+def weights_problem(config: TrainingConfig, datasets: Mapping[str, PaceDatasetData]) -> str | None:
+    """Return whether only one of the two sets has weights.
+
+    Pacemaker weighs both sets as one table (``ACEDataset.prepare_datasets``, python-ace 0.4.0rc1), and then fails with
+    ``object of type 'float' has no len()``.
+    """
+    if len({dataset.has_weights for dataset in datasets.values()}) < 2 or config.data.ignore_weights:
+        return None
+    without = next(port for port, dataset in datasets.items() if not dataset.has_weights)
+    return (
+        f'`{without}` has no weights, but the other set has: Pacemaker needs them in both or in none; add them there, '
+        'or set data.ignore_weights in `config`'
+    )
 
 
 def energies_problem(config: TrainingConfig, dataset: PaceDatasetData) -> str | None:

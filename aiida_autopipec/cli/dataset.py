@@ -10,6 +10,7 @@ import click
 
 from aiida_autopipec.cli.messages import blame, describe
 from aiida_autopipec.cli.params import options, types
+from aiida_autopipec.cli.triage import cmd_check
 from aiida_autopipec.pacemaker.formats import SUFFIX
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ EXTXYZ_SUFFIXES = ('.extxyz', '.xyz')
 
 @click.group('dataset')
 def cmd_dataset() -> None:
-    """Import, show, export, merge and split datasets."""
+    """Import, check, show, export, merge and split datasets."""
+
+
+cmd_dataset.add_command(cmd_check)
 
 
 @cmd_dataset.command('import')
@@ -84,10 +88,24 @@ def cmd_convert(
 
 @cmd_dataset.command('show')
 @click.argument('dataset', type=types.DATASET)
+@click.option(
+    '--plot',
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='Draw energies, forces, elements and distances into this .png, .svg or .pdf.',
+)
+@click.option('-f', '--force', is_flag=True, help='Overwrite the plot.')
 @options.PROFILE
-def cmd_show(dataset: PaceDatasetData) -> None:
+def cmd_show(dataset: PaceDatasetData, plot: Path | None, force: bool) -> None:
     """Show what DATASET holds."""
+    if plot is not None:
+        from aiida_autopipec.pacemaker.plots import plot_dataset
+
+        _check_target(plot, force, '--plot')
+        with blame('--plot'):
+            plot_dataset(dataset.get_structures(), plot)
     click.echo(describe(dataset))
+    if plot is not None:
+        click.echo(f'\nthe plot is in {plot}')
 
 
 @cmd_dataset.command('export')
@@ -97,12 +115,7 @@ def cmd_show(dataset: PaceDatasetData) -> None:
 @options.PROFILE
 def cmd_export(dataset: PaceDatasetData, file: Path, force: bool) -> None:
     """Write DATASET to FILE: .pckl.gzip for Pacemaker, or .extxyz, by its ending."""
-    if file.exists() and not force:
-        raise click.BadParameter(
-            f'`{file}` exists: choose another name, or overwrite it with --force', param_hint='FILE'
-        )
-    if not file.absolute().parent.is_dir():
-        raise click.BadParameter(f'there is no folder `{file.parent}`: make it first', param_hint='FILE')
+    _check_target(file, force, 'FILE')
     _writer(file)(dataset, file)
     click.echo(f'{dataset.n_structures} structures with {dataset.n_atoms} atoms are in {file}')
 
@@ -146,6 +159,19 @@ def cmd_split(dataset: PaceDatasetData, test_fraction: float, seed: int) -> None
     for name in ('training_set', 'test_set'):
         click.echo(f'{name}:')
         _report(sides[name], f'{dataset.label} {name}'.strip(), None)
+
+
+def _check_target(file: Path, force: bool, option: str) -> None:
+    """Check that a file may be written.
+
+    :raises click.BadParameter: if it exists, or its folder does not.
+    """
+    if file.exists() and not force:
+        raise click.BadParameter(
+            f'`{file}` exists: choose another name, or overwrite it with --force', param_hint=option
+        )
+    if not file.absolute().parent.is_dir():
+        raise click.BadParameter(f'there is no folder `{file.parent}`: make it first', param_hint=option)
 
 
 def _report(dataset: PaceDatasetData, label: str, group: str | None) -> None:

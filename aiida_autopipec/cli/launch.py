@@ -34,6 +34,7 @@ class TrainingRequest:
     :param codes: by the names of the options.
     :param split: ``test_fraction`` and ``seed``.
     :param max_structures: most structures that a selection takes; without it there is none.
+    :param triage: rules that say what counts as wrong with the data, and what of it is dropped.
     :param options: of all jobs.
     """
 
@@ -44,6 +45,7 @@ class TrainingRequest:
     split: Mapping[str, Any] | None = None
     max_structures: int | None = None
     on_conflict: str = 'error'
+    triage: Mapping[str, Any] = field(default_factory=dict)
     initial_potential: Node | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -151,6 +153,8 @@ def training_inputs(request: TrainingRequest) -> dict[str, Any]:
         inputs['split'] = Dict(dict(request.split))
     if request.reference is not None:
         inputs['reference'] = Dict(dict(request.reference))
+    if request.triage:
+        inputs['triage'] = Dict(dict(request.triage))
     if request.initial_potential is not None:
         inputs['initial_potential'] = request.initial_potential
     if request.max_structures is not None:

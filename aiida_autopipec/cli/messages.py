@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -61,18 +61,21 @@ def describe(dataset: PaceDatasetData) -> str:
     return '\n'.join(f'{key:<{width}}  {value}' for key, value in rows)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, title: str) -> str:
-    """Return rows as aligned columns, of which the first is text and the others are numbers."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, text: Collection[int] = (0,)) -> str:
+    """Return rows as aligned columns.
+
+    :param text: columns that are text; the others are numbers.
+    """
     lines = [header, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    text = [
+    aligned = [
         '  '.join(
-            cell.rjust(width) if column else cell.ljust(width)
+            cell.ljust(width) if column in text else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     ]
-    return '\n'.join([title, text[0], '  '.join('-' * width for width in widths), *text[1:]])
+    return '\n'.join([title, aligned[0], '  '.join('-' * width for width in widths), *aligned[1:]])
 
 
 def _range(values: tuple[float, float] | None) -> str:

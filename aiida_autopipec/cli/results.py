@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiida_autopipec.cli.messages import table
+from aiida_autopipec.pacemaker.triage.report import summary
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -29,6 +30,11 @@ def error_table(workchain: ProcessNode) -> str:
             counts = (str(dataset.n_structures), str(dataset.n_atoms))
             rows.append((part, *counts, *(f'{number:.2f}' for number in numbers)))
     return table(HEADER, rows, title='Errors: energies in meV/atom, force components in meV/Å')
+
+
+def triage_line(workchain: ProcessNode) -> str:
+    """Return what looks wrong with the data of a training, in one line."""
+    return f'Data: {summary(workchain.outputs["triage_report"].get_dict())}'
 
 
 def reason_of_failure(process: ProcessNode) -> str:

@@ -19,7 +19,8 @@ from aiida_autopipec.cli.launch import (
 from aiida_autopipec.cli.messages import blame, fail
 from aiida_autopipec.cli.params import options, types
 from aiida_autopipec.cli.progress import watch
-from aiida_autopipec.cli.results import error_table, reason_of_failure
+from aiida_autopipec.cli.results import error_table, reason_of_failure, triage_line
+from aiida_autopipec.cli.triage import stated_rules
 
 if TYPE_CHECKING:
     from aiida.orm import Computer, Node, ProcessNode
@@ -42,6 +43,8 @@ def cmd_train() -> None:
     help='Subtracted from total energies: isolated_atoms, least_squares, or a YAML file of eV by element.',
 )
 @options.ON_CONFLICT_OPTION
+@options.RULES
+@options.DROP
 @click.option('--initial-potential', type=types.POTENTIAL, help='Potential (.yaml) to update.')
 @click.option('--pacemaker', type=types.CodeType(), help='Code; by default `pacemaker` on --computer.')
 @click.option('--yaml2yace', type=types.CodeType(), help='Code; by default `pace_yaml2yace` on --computer.')
@@ -66,17 +69,20 @@ def cmd_launch(
     max_structures: int | None,
     reference: str | None,
     on_conflict: str,
+    rules: dict[str, Any] | None,
+    drop: tuple[str, ...],
     initial_potential: Node | None,
     daemon: bool,
     show: bool,
     dry_run: bool,
     **others: Any,
 ) -> None:
-    """Train a potential: merge, subtract the reference, split, select, train, export."""
+    """Train a potential: merge, check, subtract the reference, split, select, train, export."""
     with blame('--config'):
         check_config(config)
     with blame('--reference'):
         parsed_reference = None if reference is None else parse_reference_option(reference)
+    triage = stated_rules(rules, drop)
     stated = {program: others.pop(program) for program in ('pacemaker', 'yaml2yace', 'activeset', 'select')}
     with blame('--computer'):
         codes = training_codes(computer, stated, with_selection=max_structures is not None)
@@ -88,6 +94,7 @@ def cmd_launch(
         split=None if test_fraction is None else {'test_fraction': test_fraction, 'seed': seed},
         max_structures=max_structures,
         on_conflict=on_conflict,
+        triage=triage,
         initial_potential=initial_potential,
         options=job_options(**others),
     )
@@ -150,6 +157,8 @@ def _finish(node: ProcessNode) -> None:
         return
     if not node.is_finished_ok:
         fail(f'{node.process_label}<{node.pk}> failed: {reason_of_failure(node)}')
+    report = node.outputs['triage_report']
+    click.echo(f'\n{triage_line(node)}: see `verdi data core.dict show {report.pk}`')
     click.echo('\n' + error_table(node) + '\n')
     for label in ('potential', 'lammps_potential', 'active_set'):
         if label in node.outputs:

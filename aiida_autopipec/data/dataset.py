@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,19 +12,15 @@ from aiida.orm.nodes.caching import NodeCaching
 from aiida.orm.pydantic import OrmMetadataField
 from numpy.typing import NDArray
 
+from aiida_autopipec.data.shards import DIRECTORIES, ShardWriter, StoredShard
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.checks import check_unique_names
 from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
-from aiida_autopipec.pacemaker.dataset.summary import summarise
+from aiida_autopipec.pacemaker.dataset.summary import combine_summaries
 
 if TYPE_CHECKING:
     import ase
-
-
-DIRECTORY_SHARDS = 'shards'
-DIRECTORY_SOURCES = 'sources'
-DIRECTORY_FINGERPRINTS = 'fingerprints'
 
 
 class PaceDatasetCaching(NodeCaching):
@@ -56,6 +51,7 @@ class PaceDatasetData(Data):
 
         n_structures: int = OrmMetadataField(description='Number of structures')
         n_atoms: int = OrmMetadataField(description='Number of atoms in all structures')
+        shards: list[dict[str, Any]] = OrmMetadataField(description='The same numbers for each file')
         n_shards: int = OrmMetadataField(description='Number of files that the structures are stored in')
         elements: list[str] = OrmMetadataField(description='Chemical symbols that occur, in alphabetical order')
         labelled: bool = OrmMetadataField(description='Whether every structure has an energy and forces')
@@ -82,31 +78,34 @@ class PaceDatasetData(Data):
     @classmethod
     def from_structures(
         cls,
-        structures: LabelledStructures | Sequence[LabelledStructures],
+        structures: LabelledStructures | Iterable[LabelledStructures | StoredShard],
         *,
         reference: Mapping[str, Any] | None = None,
         max_shard_bytes: int = storage.MAX_SHARD_BYTES,
     ) -> PaceDatasetData:
         """Return an unstored node.
 
-        :param structures: a set, or several that stay in files of their own: equal ones of other nodes are stored once.
+        :param structures: a set, or several that stay in files of their own, looked at one after the other. Shards of
+            stored nodes are neither read nor written again.
         :param reference: what was subtracted from the energies to give ``energy_corrected``.
         :param max_shard_bytes: size in bytes beyond which a set is divided.
         :raises DatasetError: if labels are present in some sets only, or names clash.
         """
-        parts = [structures] if isinstance(structures, LabelledStructures) else list(structures)
-        summary = summarise(parts)
-        check_unique_names(np.concatenate([part.names for part in parts]))
         node = cls()
-        shards = [shard for part in parts for shard in storage.iter_shards(part, max_shard_bytes)]
-        for number, shard in enumerate(shards):
-            node._put(DIRECTORY_SHARDS, number, storage.to_bytes(shard))
-            node._put(DIRECTORY_SOURCES, number, _compact_sources(shard.sources))
-            node._put(DIRECTORY_FINGERPRINTS, number, storage.write_arrays({'fingerprints': shard.fingerprints}))
-        node.base.attributes.set_many(
-            {**summary, 'n_shards': len(shards), 'content_hash': content_hash(parts)}
-            | ({} if reference is None else {'reference': dict(reference)})
-        )
+        writer = ShardWriter(node)
+        for part in [structures] if isinstance(structures, LabelledStructures) else structures:
+            if isinstance(part, LabelledStructures):
+                for shard in storage.iter_shards(part, max_shard_bytes):
+                    writer.write(shard)
+            else:
+                writer.link(part)
+        summaries = writer.summaries
+        attributes = {**combine_summaries(summaries), 'n_shards': len(summaries), 'shards': summaries}
+        check_unique_names(np.concatenate(writer.names))
+        node.base.attributes.set_many({**attributes, 'content_hash': content_hash(writer.digests)})
+        if reference is not None:
+            node.base.attributes.set('reference', dict(reference))
+        writer.finish()
         return node
 
     @classmethod
@@ -121,9 +120,12 @@ class PaceDatasetData(Data):
 
     def iter_shards(self) -> Iterator[LabelledStructures]:
         """Yield the parts in order, one in memory at a time."""
-        for number in range(self.n_shards):
-            sources = _expand_sources(self._get(DIRECTORY_SOURCES, number))
-            yield storage.from_bytes(self._get(DIRECTORY_SHARDS, number), sources=sources)
+        for shard in self.stored_shards():
+            yield shard.load()
+
+    def stored_shards(self) -> list[StoredShard]:
+        """Return the parts in order without reading them."""
+        return [StoredShard(self, number) for number in range(self.n_shards)]
 
     def get_structures(self) -> LabelledStructures:
         """Return all structures."""
@@ -131,16 +133,15 @@ class PaceDatasetData(Data):
 
     def get_fingerprints(self) -> NDArray[np.bytes_]:
         """Return the ``(n,)`` hashes of the geometries, without reading the structures."""
-        parts = [
-            storage.read_arrays(self._get(DIRECTORY_FINGERPRINTS, number))['fingerprints']
-            for number in range(self.n_shards)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([shard.fingerprints for shard in self.stored_shards()])
+
+    def get_names(self) -> NDArray[np.str_]:
+        """Return the ``(n,)`` names, without reading the structures."""
+        return np.concatenate([shard.names for shard in self.stored_shards()])
 
     def get_source_uuids(self) -> set[str]:
         """Return the UUIDs of the nodes that structures come from."""
-        uuids = {uuid for number in range(self.n_shards) for uuid in self._source_table(number)}
-        return uuids - {''}
+        return {uuid for shard in self.stored_shards() for uuid in shard.source_table()} - {''}
 
     # A property for each attribute
 
@@ -224,33 +225,11 @@ class PaceDatasetData(Data):
         if not self.base.attributes.get('content_hash', None):
             raise ValidationError('make a dataset with `PaceDatasetData.from_structures` or one of the conversions')
         expected = {f'{number:05d}.npz' for number in range(self.n_shards)}
-        for directory in (DIRECTORY_SHARDS, DIRECTORY_SOURCES, DIRECTORY_FINGERPRINTS):
+        for directory in DIRECTORIES:
             if set(self.base.repository.list_object_names(directory)) != expected:
                 raise ValidationError(f'the dataset should hold {self.n_shards} files in `{directory}`')
         return True
 
-    def _put(self, directory: str, number: int, content: bytes) -> None:
-        handle: Any = io.BytesIO(content)  # aiida-core annotates a file opened by name, and takes any
-        self.base.repository.put_object_from_filelike(handle, f'{directory}/{number:05d}.npz')
-
-    def _get(self, directory: str, number: int) -> io.BytesIO:
-        return io.BytesIO(self.base.repository.get_object_content(f'{directory}/{number:05d}.npz', mode='rb'))
-
-    def _source_table(self, number: int) -> list[str]:
-        sources: list[str] = storage.read_arrays(self._get(DIRECTORY_SOURCES, number))['sources'].tolist()
-        return sources
-
     def _range(self, name: str) -> tuple[float, float] | None:
         low = self.base.attributes.get(f'{name}_min', None)
         return None if low is None else (float(low), float(self.base.attributes.get(f'{name}_max')))
-
-
-def _compact_sources(sources: NDArray[np.str_]) -> bytes:
-    unique, rows = np.unique(sources, return_inverse=True)
-    return storage.write_arrays({'sources': unique, 'rows': rows.astype(np.int32)})
-
-
-def _expand_sources(handle: io.BytesIO) -> NDArray[np.str_]:
-    arrays = storage.read_arrays(handle)
-    sources: NDArray[np.str_] = arrays['sources'][arrays['rows']]
-    return sources

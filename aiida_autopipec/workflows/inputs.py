@@ -14,6 +14,7 @@ from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.dataset.merge import ON_CONFLICT
 from aiida_autopipec.pacemaker.dataset.reference import parse_reference
 from aiida_autopipec.pacemaker.errors import DatasetError, InputError
+from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules
 
 SPLIT_KEYS = ('test_fraction', 'seed')
 
@@ -84,6 +85,15 @@ def define_data_ports(spec: WorkChainSpec) -> None:
         '`keep_all`.',
     )
     spec.input(
+        'triage',
+        valid_type=Dict,
+        required=False,
+        serializer=validation.serialize_dict,
+        validator=validate_triage,
+        help='What counts as wrong with the data, and which kinds of findings are dropped; see TriageRules. Without, '
+        'the data are checked and nothing is dropped.',
+    )
+    spec.input(
         'initial_potential',
         valid_type=SinglefileData,
         required=False,
@@ -135,6 +145,15 @@ def validate_on_conflict(value: Str, _: Any) -> str | None:
     return None
 
 
+def validate_triage(value: Dict, _: Any) -> str | None:
+    """Check the rules of triage."""
+    try:
+        TriageRules.from_mapping(value.get_dict())
+    except InputError as exception:
+        return str(exception)
+    return None
+
+
 # Ports against each other
 
 
@@ -153,6 +172,11 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
         return '`selection` needs `pace_select.code`, the program `pace_select`'
     if 'active_set' in inputs and 'initial_potential' not in inputs:
         return '`active_set` belongs to `initial_potential`, which is not given'
+    if _drops_its_reference(inputs):
+        return (
+            '`triage` drops `no_neighbours`, but `reference` takes its energies from isolated atoms, which have none: '
+            'do not drop them, or state `single_atom_energies`'
+        )
     unused = sorted(
         set(inputs.get('conversion', {})) - set(inputs.get('datasets', {})) - set(inputs.get('test_datasets', {}))
     )
@@ -162,6 +186,14 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
     return validation.starting_point_problem(config, inputs) or _datasets_problem(config, inputs)
+
+
+def _drops_its_reference(inputs: Mapping[str, Any]) -> bool:
+    """Tell whether the rules of triage leave out the isolated atoms that the reference energies come from."""
+    if 'triage' not in inputs or 'reference' not in inputs or 'initial_potential' in inputs:
+        return False
+    dropped = TriageRules.from_mapping(inputs['triage'].get_dict()).dropped_kinds
+    return FindingKind.NO_NEIGHBOURS in dropped and inputs['reference'].get_dict()['method'] == 'isolated_atoms'
 
 
 def _datasets_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
@@ -225,6 +257,15 @@ def reference_to_subtract(inputs: Mapping[str, Any]) -> Dict | None:
         f'`initial_potential` was trained on energies relative to {recorded["single_atom_energies"]}, but `reference` '
         f'asks for {stated.get_dict()}: leave `reference` out to keep the old one, or train without `initial_potential`'
     )
+
+
+def triage_rules(inputs: Mapping[str, Any]) -> Dict:
+    """Return the rules of triage, with the cutoff of the potential unless they state their own."""
+    stated: Dict | None = inputs.get('triage', None)
+    rules = {} if stated is None else stated.get_dict()
+    if stated is not None and 'cutoff_angstrom' in rules:
+        return stated
+    return Dict({**rules, 'cutoff_angstrom': cutoff_of(inputs)})
 
 
 def cutoff_of(inputs: Mapping[str, Any]) -> float:

@@ -154,6 +154,14 @@ def test_structures_on_both_sides(refused, inputs, make_dataset):
     assert '2 of 20 structures of `dataset` are also in `test_dataset`' in sentence
 
 
+def test_weights_in_one_set_alone(refused, inputs, make_dataset):
+    """Weights of a test set without weights of the training set are refused: Pacemaker would fail on them."""
+    plain = make_dataset(3, seed=5).get_structures()
+    weighted = plain.replace(energy_weights=np.ones(len(plain)), force_weights=np.ones(plain.n_atoms))
+    sentence = refused(PaceTrainCalculation, **inputs, test_dataset=PaceDatasetData.from_structures(weighted))
+    assert sentence.startswith('`dataset` has no weights, but the other set has')
+
+
 # Settings
 
 

@@ -114,6 +114,31 @@ def test_show(run_cli: Run, dataset: Make) -> None:
     assert f'{node.force_max:.3f} eV/Å' in run_cli('dataset', 'show', node.pk).output
 
 
+@pytest.mark.parametrize(('name', 'first_bytes'), [('a.png', b'\x89PNG'), ('a.svg', b'<?xml'), ('a.pdf', b'%PDF')])
+def test_show_plots(run_cli: Run, dataset: Make, tmp_path: Path, name: str, first_bytes: bytes) -> None:
+    """A plot is written in the format of the file name, beside the table."""
+    result = run_cli('dataset', 'show', dataset().pk, '--plot', tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(first_bytes)
+    assert f'the plot is in {tmp_path / name}' in result.output
+
+
+@pytest.mark.parametrize(
+    ('name', 'sentence'),
+    [
+        ('a.txt', 'plots are written as .pdf, .png, .svg'),
+        ('none/a.png', 'there is no folder'),
+        ('old.png', 'overwrite it with --force'),
+    ],
+)
+def test_plots_go_nowhere_else(run_cli: Run, dataset: Make, tmp_path: Path, name: str, sentence: str) -> None:
+    """A name that says no format, a folder that is not there, and a file that is there are refused."""
+    (tmp_path / 'old.png').write_text('precious')
+    output = run_cli('dataset', 'show', dataset().pk, '--plot', tmp_path / name, fails=True).output
+    assert sentence in output
+    assert '--plot' in output
+    assert (tmp_path / 'old.png').read_text() == 'precious'
+
+
 def test_other_nodes_are_no_datasets(run_cli: Run, aiida_profile_clean: Any) -> None:
     """A node of another class is refused by what it is, and one that does not exist by its number."""
     from aiida.orm import Int

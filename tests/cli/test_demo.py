@@ -16,6 +16,7 @@ import psutil
 import pytest
 from click.testing import Result
 
+from aiida_autopipec.cli.demo.command import OUTPUTS
 from aiida_autopipec.cli.demo.settings import CONFIG, example_file
 from aiida_autopipec.pacemaker.config import validate_config
 
@@ -54,7 +55,16 @@ def test_demo_trains_a_potential_and_leaves_nothing_else(tmp_path: Path) -> None
         timeout=400,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for text in ('split', 'select', 'iteration', 'meV/atom', 'QueryBuilder', str(output / 'potential.yace')):
+    for text in (
+        'split',
+        'check',
+        'no_neighbours 1; nothing is dropped',
+        'select',
+        'iteration',
+        'meV/atom',
+        'QueryBuilder',
+        str(output / 'potential.yace'),
+    ):
         assert text in done.stdout
     assert '\x1b' not in done.stdout
     errors = json.loads((output / 'errors.json').read_text())['errors']
@@ -63,6 +73,10 @@ def test_demo_trains_a_potential_and_leaves_nothing_else(tmp_path: Path) -> None
     assert errors['test']['rmse_forces_mev_per_angstrom'] < 200
     assert json.loads((output / 'errors.json').read_text())['active_set']['singular_elements'] == []
     assert all((output / name).stat().st_size for name in ('potential.yaml', 'potential.yace', 'potential.asi'))
+    for name in ('dataset.png', 'parity.png', 'learning_curve.png'):
+        assert (output / name).read_bytes().startswith(b'\x89PNG')
+        assert str(output / name) in done.stdout
+    assert {path.name for path in output.iterdir()} == set(OUTPUTS)
     picture = (output / 'provenance.svg').read_text()
     assert ET.fromstring(picture).tag.endswith('svg')  # noqa: S314
     assert all(name in picture for name in ('al-lda.extxyz', 'split_dataset', 'PaceTrain', 'potential.yaml'))

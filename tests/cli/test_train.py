@@ -94,6 +94,19 @@ def test_reference_from_a_file(launch: Run, tmp_path: Path) -> None:
     assert 'in order' in launch('--reference', tmp_path / 'energies.yaml').output
 
 
+def test_rules_of_triage(launch: Run, tmp_path: Path) -> None:
+    """Rules and kinds to drop are taken, and wrong ones are named together with the option."""
+    rules = tmp_path / 'rules.yaml'
+    rules.write_text('min_group_size: 5\n')
+    stated = ('--reference', 'least_squares', '--rules', rules)
+    assert 'in order' in launch(*stated, '--drop', 'duplicate').output
+    assert "'twin' is not one of" in launch(*stated, '--drop', 'twin', fails=True).output
+    rules.write_text('min_group: 5\n')
+    assert 'did you mean `min_group_size`?' in launch(*stated, fails=True).output
+    output = launch('--reference', 'isolated_atoms', '--drop', 'no_neighbours', fails=True).output
+    assert '`triage` drops `no_neighbours`' in output
+
+
 def test_file_that_is_no_potential(launch: Run) -> None:
     """An initial potential that is something else is refused."""
     from aiida.orm import SinglefileData

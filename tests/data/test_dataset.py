@@ -14,7 +14,8 @@ from aiida.common.exceptions import ModificationNotAllowed, ValidationError
 from aiida.plugins import DataFactory
 from aiida.tools.archive import create_archive, import_archive
 
-from aiida_autopipec.data.dataset import DIRECTORY_FINGERPRINTS, DIRECTORY_SHARDS, DIRECTORY_SOURCES, PaceDatasetData
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.data.shards import DIRECTORY_FINGERPRINTS, DIRECTORY_SHARDS, DIRECTORY_SOURCES
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from aiida_autopipec.cli.root import cmd_root
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +33,12 @@ def test_every_calculation_function_has_an_entry_in_the_reference() -> None:
     page = (ROOT / 'docs' / 'reference' / 'functions.md').read_text()
     assert functions
     assert [name for name in functions if f'`{name}`' not in page] == []
+
+
+def test_the_output_of_the_check_is_what_the_page_shows() -> None:
+    """The page about triage shows what the command prints for the example data."""
+    page = (ROOT / 'docs' / 'how-to' / 'triage.md').read_text()
+    shown = re.search(r'^\$ aiida-autopipec dataset check (examples/\S+)\n(.*?)^```', page, re.DOTALL | re.MULTILINE)
+    assert shown is not None
+    printed = CliRunner().invoke(cmd_root, ['dataset', 'check', str(ROOT / shown.group(1))])
+    assert printed.output == shown.group(2)

@@ -103,6 +103,7 @@ def test_outputs(first):
         'selected',
         'test_set',
         'training_set',
+        'triage_report',
     }
 
 
@@ -300,6 +301,6 @@ def test_a_failed_training_keeps_the_data_and_says_why(programs, as_dataset, mak
     assert node.exit_status == 402
     assert 'The training failed: PaceTrainCalculation<' in node.exit_message
     assert '`tensorpot` cannot be imported' in node.exit_message
-    assert set(node.outputs) == {'dataset', 'training_set', 'test_set'}
+    assert set(node.outputs) == {'dataset', 'training_set', 'test_set', 'triage_report'}
     base = node.base.links.get_outgoing(link_label_filter='train').one().node
     assert len(base.called) == 1

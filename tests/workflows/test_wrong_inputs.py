@@ -102,6 +102,9 @@ def test_an_element_that_the_config_lacks(refused_at_once, inputs, as_dataset, m
         ('reference', {'method': 'single_atom_energies'}, 'single_atom_energies'),
         ('selection', {'max_structures': 0}, 'max_structures'),
         ('selection', {'memory_limit': "__import__('os').mkdir('/tmp/fired')"}, 'memory_limit'),
+        ('triage', {'cutof_angstrom': 5.0}, '`rules.cutof_angstrom` is unknown; did you mean `cutoff_angstrom`?'),
+        ('triage', {'actions': {'duplicates': 'drop'}}, 'did you mean `duplicate`?'),
+        ('triage', {'actions': {'duplicate': 'delete'}}, '`rules.actions.duplicate` is'),
         ('on_conflict', 'shrug', '`shrug` is unknown'),
     ],
 )
@@ -134,6 +137,12 @@ def test_a_selection_needs_its_program(refused_at_once, inputs):
     """A selection without its program is refused."""
     del inputs['pace_select']
     assert 'needs `pace_select.code`' in refused_at_once(**inputs, selection={'max_structures': 3})
+
+
+def test_triage_that_drops_what_the_reference_needs(refused_at_once, inputs):
+    """Isolated atoms cannot be dropped when energies are relative to them."""
+    inputs |= {'reference': {'method': 'isolated_atoms'}, 'triage': {'actions': {'no_neighbours': 'drop'}}}
+    assert '`triage` drops `no_neighbours`, but `reference`' in refused_at_once(**inputs)
 
 
 def test_structures_without_labels(refused_at_once, inputs, as_structures, make_atoms):
@@ -239,6 +248,12 @@ def test_contradicting_labels(refused, inputs, as_dataset, make_atoms):
     other[0].calc.results['free_energy'] = other[0].calc.results['energy']
     inputs['datasets']['b'] = as_dataset(other)
     assert 'the energies differ by 1 eV' in refused(**inputs)
+
+
+def test_triage_that_leaves_nothing(refused, inputs):
+    """Rules that drop every structure are refused with the kinds that they drop."""
+    triage = {'actions': {'rare_element': 'drop'}}
+    assert 'the rules drop all 8 structures (rare_element)' in refused(**inputs, triage=triage)
 
 
 def test_total_energies_without_a_reference(refused, inputs):

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import Dict, Float, Int, Str
+from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.dataset.checks import check_same_fields
 from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
-from aiida_autopipec.pacemaker.dataset.split import mask_of_test_set
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.split import mask_by_fingerprints
 from aiida_autopipec.pacemaker.errors import DatasetError
 
 
@@ -19,7 +20,7 @@ from aiida_autopipec.pacemaker.errors import DatasetError
 def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) -> dict[str, Any]:
     """Put datasets together, in the order of their keys, and keep one of each exact duplicate.
 
-    Files of which nothing is removed are stored as they are, so that they take no more space.
+    Files of which nothing is removed are shared with the new node: they are neither read nor stored again.
 
     :param on_conflict: what happens to equal structures with different labels: ``error`` (default), ``keep_first``,
         ``keep_last`` or ``keep_all``.
@@ -31,7 +32,8 @@ def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) 
         raise DatasetError('there is no dataset to merge: give them as keyword arguments')
     ordered = [datasets[key] for key in sorted(datasets)]
     reference = _common_reference(datasets)
-    parts = [shard for dataset in ordered for shard in dataset.iter_shards()]
+    parts = [shard for dataset in ordered for shard in dataset.stored_shards()]
+    check_same_fields([shard.summary['labels'] for shard in parts])
     plan = plan_merge(parts, 'error' if on_conflict is None else on_conflict.value)
     merged = PaceDatasetData.from_structures(merged_parts(parts, plan), reference=reference)
     return {'dataset': merged, 'report': Dict(plan.as_dict())}
@@ -48,16 +50,19 @@ def split_dataset(dataset: PaceDatasetData, test_fraction: Float, seed: Int) -> 
     :return: ``training_set``, ``test_set``.
     :raises DatasetError: if the fraction is out of range, or one side would be empty.
     """
-    shards = list(dataset.iter_shards())
-    whole = LabelledStructures.concatenate(shards)
-    mask = mask_of_test_set(whole, test_fraction.value, seed.value)
-    bounds = np.cumsum([len(shard) for shard in shards])[:-1]
-    sides: dict[str, list[LabelledStructures]] = {'training_set': [], 'test_set': []}
-    for shard, in_test in zip(shards, np.split(mask, bounds), strict=True):
-        for side, rows in (('training_set', ~in_test), ('test_set', in_test)):
-            if rows.any():
-                sides[side].append(shard.take(rows))
-    return {side: PaceDatasetData.from_structures(parts, reference=dataset.reference) for side, parts in sides.items()}
+    mask = mask_by_fingerprints(dataset.get_fingerprints(), test_fraction.value, seed.value)
+    shards = dataset.stored_shards()
+    masks = np.split(mask, np.cumsum([len(shard) for shard in shards])[:-1])
+    return {
+        'training_set': _side(dataset, [~in_test for in_test in masks]),
+        'test_set': _side(dataset, masks),
+    }
+
+
+def _side(dataset: PaceDatasetData, masks: list[NDArray[np.bool_]]) -> PaceDatasetData:
+    """Take some rows of each shard, one shard in memory at a time."""
+    parts = (shard.load().take(rows) for shard, rows in zip(dataset.stored_shards(), masks, strict=True) if rows.any())
+    return PaceDatasetData.from_structures(parts, reference=dataset.reference)
 
 
 def _common_reference(datasets: dict[str, PaceDatasetData]) -> dict[str, Any] | None:

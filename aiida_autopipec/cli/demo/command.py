@@ -20,7 +20,16 @@ import click
 from aiida_autopipec.cli.demo.settings import example_file
 from aiida_autopipec.cli.programs import local_bin_folder
 
-OUTPUTS = ('potential.yaml', 'potential.yace', 'potential.asi', 'errors.json', 'provenance.svg')
+OUTPUTS = (
+    'potential.yaml',
+    'potential.yace',
+    'potential.asi',
+    'errors.json',
+    'provenance.svg',
+    'dataset.png',
+    'parity.png',
+    'learning_curve.png',
+)
 PROFILE_FOLDER = 'aiida'
 """Folder in the output folder in which the profile stays with --keep."""
 NEEDED_PROGRAMS = ('pacemaker', 'pace_yaml2yace', 'pace_activeset', 'pace_select')

@@ -21,7 +21,7 @@ from aiida_autopipec.cli.machine import create_profile, get_or_create_localhost
 from aiida_autopipec.cli.programs import ONE_THREAD, ProgramsError, local_bin_folder, register_programs
 from aiida_autopipec.cli.progress import watch
 from aiida_autopipec.cli.provenance import provenance_picture
-from aiida_autopipec.cli.results import error_table, reason_of_failure
+from aiida_autopipec.cli.results import error_table, reason_of_failure, triage_line
 from aiida_autopipec.pacemaker.errors import AutopipecError
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ WHAT_IT_IS = {
     'potential.yace': 'the potential for LAMMPS (`pair_style pace`)',
     'potential.asi': 'its active set, for extrapolation grades',
     'errors.json': 'errors, iterations, versions and timings',
+    'dataset.png': 'the data: energies, forces, sizes and distances',
+    'parity.png': 'predicted against reference energies and forces',
+    'learning_curve.png': 'loss and errors against iterations',
     'provenance.svg': 'where everything comes from; open it in a browser',
 }
 
@@ -164,7 +167,19 @@ def write_results(workchain: ProcessNode, output: Path) -> list[Path]:
     contents['provenance.svg'] = lambda: provenance_picture(workchain, title=title).encode()
     for filename, content in contents.items():
         (output / filename).write_bytes(content())
-    return [output / filename for filename in contents]
+    return [output / filename for filename in contents] + draw_results(workchain, output)
+
+
+def draw_results(workchain: ProcessNode, output: Path) -> list[Path]:
+    """Draw the data and the training into a folder."""
+    from aiida_autopipec.pacemaker.plots import plot_dataset, plot_learning_curve, plot_parity
+
+    outputs = workchain.outputs
+    paths = [output / name for name in ('dataset.png', 'parity.png', 'learning_curve.png')]
+    plot_dataset(outputs['dataset'].get_structures(), paths[0])
+    plot_parity(dict(outputs['predictions'].get_iterarrays()), paths[1])
+    plot_learning_curve(dict(outputs['learning_curve'].get_iterarrays()), paths[2])
+    return paths
 
 
 def _content(workchain: ProcessNode, label: str) -> bytes:
@@ -176,6 +191,8 @@ def _content(workchain: ProcessNode, label: str) -> bytes:
 
 def report(console: Console, workchain: ProcessNode, files: list[Path], seconds: float) -> None:
     """Say what came out, and where it is."""
+    console.line()
+    console.line(triage_line(workchain))
     console.line()
     console.line(error_table(workchain))
     console.line()

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from aiida_autopipec.cli.params.types import ComputerType
+from aiida_autopipec.cli.params.types import ComputerType, YamlMapping
 from aiida_autopipec.pacemaker.dataset.merge import ON_CONFLICT
+from aiida_autopipec.pacemaker.triage import FindingKind
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -39,6 +40,24 @@ PROFILE: Decorator = click.option(
     callback=load_profile,
     help='Profile of AiiDA; by default the default profile.',
 )
+PROFILE_NAME = 'aiida_autopipec.profile'
+"""Where the name of the profile stays until it is known that a profile is needed."""
+
+
+def remember_profile(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keep the user's choice of a profile for :func:`load_profile`."""
+    ctx.meta[PROFILE_NAME] = value
+
+
+PROFILE_WHERE_NEEDED: Decorator = click.option(
+    '-p',
+    '--profile',
+    metavar='NAME',
+    is_eager=True,
+    expose_value=False,
+    callback=remember_profile,
+    help='Profile of AiiDA; by default the default profile. A file needs none.',
+)
 COMPUTER: Decorator = click.option(
     '--computer', type=ComputerType(), metavar='LABEL', help='Computer on which the programs are registered.'
 )
@@ -48,6 +67,17 @@ ON_CONFLICT_OPTION: Decorator = click.option(
     default='error',
     show_default=True,
     help='What happens to equal structures with different labels.',
+)
+RULES: Decorator = click.option(
+    '--rules',
+    type=YamlMapping(),
+    help='YAML file that says what counts as wrong, and what is dropped; see TriageRules.',
+)
+DROP: Decorator = click.option(
+    '--drop',
+    multiple=True,
+    type=click.Choice([kind.value for kind in FindingKind]),
+    help='Leave out structures with this kind of finding; repeatable.',
 )
 LABEL: Decorator = click.option('--label', default='', help='Label of the new node.')
 GROUP: Decorator = click.option('--group', metavar='LABEL', help='Group to add the new node to; made where needed.')

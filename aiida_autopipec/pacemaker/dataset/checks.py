@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ _DTYPES: dict[str, Any] = {
     'names': np.str_,
     'sources': np.str_,
 }
+_SHARED_FIELDS = ('energy', 'energy_corrected', 'forces', 'energy_weights', 'force_weights')
 _FINITE = ('positions', 'cells', 'energy', 'energy_corrected', 'forces', 'energy_weights', 'force_weights')
 _WORDS = {
     'energy': 'energy',
@@ -140,10 +141,23 @@ def check_same_labels(parts: Sequence[LabelledStructures]) -> None:
 
     :raises DatasetError: if there are no parts, or a label or weight is present in some of them only.
     """
-    if not parts:
+    check_same_fields([labels_of(part) for part in parts])
+
+
+def labels_of(structures: LabelledStructures) -> frozenset[str]:
+    """Return which labels and weights every structure of a set has."""
+    return frozenset(field for field in _SHARED_FIELDS if getattr(structures, field) is not None)
+
+
+def check_same_fields(labels: Sequence[Collection[str]]) -> None:
+    """Check the same of sets of which only the labels are known.
+
+    :raises DatasetError: if there are no sets, or a label or weight is present in some of them only.
+    """
+    if not labels:
         raise DatasetError('there is no dataset to put together')
-    for field in ('energy', 'energy_corrected', 'forces', 'energy_weights', 'force_weights'):
-        present = [getattr(part, field) is not None for part in parts]
+    for field in _SHARED_FIELDS:
+        present = [field in part for part in labels]
         if any(present) and not all(present):
             raise DatasetError(
                 f'dataset {present.index(True)} has `{field}` and dataset {present.index(False)} has not, so putting '

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,8 @@ TEXT_DECIMALS = 8
 _STEPS = 100
 """Lengths are compared after rounding to so many units of the last of these decimals, 1e-6 Å."""
 
-_HASHED_FIELDS = (
-    'numbers', 'positions', 'cells', 'pbc', 'offsets', 'energy', 'energy_corrected', 'forces', 'stress',
-    'energy_weights', 'force_weights', 'names',
-)  # fmt: skip
+_ROW_FIELDS = ('cells', 'pbc', 'energy', 'energy_corrected', 'stress', 'energy_weights')
+_ATOM_FIELDS = ('numbers', 'positions', 'forces', 'force_weights')
 
 
 def structure_fingerprints(
@@ -74,31 +72,52 @@ def split_positions(fingerprints: NDArray[np.bytes_], seed: int) -> NDArray[np.f
     return np.array(draws, dtype=np.float64) / 2.0**56
 
 
-def content_hash(parts: Sequence[LabelledStructures]) -> str:
+def content_digests(structures: LabelledStructures) -> NDArray[np.bytes_]:
+    """Hash everything that a structure is and carries but its sources, to the last bit.
+
+    Which labels there are counts too. A stress that is absent and one that is unknown are the same.
+
+    :return: ``(n,)`` hexadecimal digests of 128 bits.
+    """
+    atoms = _records(structures, _ATOM_FIELDS, structures.n_atoms)
+    rows = _records(structures, _ROW_FIELDS, len(structures))
+    names = [
+        name for name in (*_ROW_FIELDS, *_ATOM_FIELDS) if name != 'stress' and getattr(structures, name) is not None
+    ]
+    start = blake2b(' '.join(names).encode(), digest_size=16)
+    atom_bytes, row_bytes = atoms.data.cast('B'), rows.data.cast('B')
+    width, bounds = rows.strides[0], (structures.offsets * atoms.strides[0]).tolist()
+    digests = []
+    for row, (name, (begin, end)) in enumerate(zip(structures.names.tolist(), itertools.pairwise(bounds), strict=True)):
+        digest = start.copy()
+        digest.update(row_bytes[row * width : (row + 1) * width])
+        digest.update(atom_bytes[begin:end])
+        digest.update(name.encode())
+        digests.append(digest.hexdigest())
+    return np.array(digests, dtype='S32')
+
+
+def content_hash(digests: Iterable[NDArray[np.bytes_]]) -> str:
     """Hash the content of a dataset that is stored in one or more parts.
 
-    Everything counts but the sources. The same rows in the same order have the same hash however they are divided into
-    parts.
+    The same rows in the same order have the same hash however they are divided into parts.
+
+    :param digests: :func:`content_digests` of each part.
     """
     total = blake2b(digest_size=20)
-    for name in _HASHED_FIELDS:
-        field = blake2b(digest_size=20)
-        for part in parts:
-            for piece in _canonical_bytes(name, part):
-                field.update(piece)
-        total.update(name.encode())
-        total.update(field.digest())
+    for part in digests:
+        total.update(np.ascontiguousarray(part).data.cast('B'))
     return total.hexdigest()
 
 
-def _canonical_bytes(name: str, part: LabelledStructures) -> list[Any]:
-    """Return the bytes of a field, the same on every machine and in every division into parts."""
-    array = part.sizes if name == 'offsets' else getattr(part, name)
-    if name == 'stress' and array is None:
-        array = np.full((len(part), 6), np.nan)  # absent and unknown for every structure are the same content
-    if array is None:
-        return []
-    if name == 'names':
-        return ['\0'.join(array.tolist()).encode(), b'\0']
-    array = array.astype(array.dtype.newbyteorder('<'), copy=False)
-    return [np.ascontiguousarray(array).data.cast('B')]
+def _records(structures: LabelledStructures, names: Sequence[str], length: int) -> NDArray[np.uint8]:
+    """Put the bytes of several arrays side by side, the same on every machine: one record per row or atom."""
+    columns = []
+    for name in names:
+        array = getattr(structures, name)
+        if array is None and name == 'stress':
+            array = np.full((length, 6), np.nan)
+        if array is not None:
+            array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
+            columns.append(array.reshape(length, -1).view(np.uint8))
+    return np.ascontiguousarray(np.concatenate(columns, axis=1))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,23 @@ FORCES_TOLERANCE = 1e-6
 """eV/Å: likewise for the components of forces."""
 STRESS_TOLERANCE = 1e-7
 """eV/Å³: likewise for the components of the stress."""
+
+
+class Mergeable(Protocol):
+    """A set of structures whose labels need not be in memory: they are looked at only where geometries are equal."""
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """``(n,)`` names."""
+
+    @property
+    def fingerprints(self) -> NDArray[np.bytes_]:
+        """``(n,)`` hashes of the geometries."""
+
+    def __len__(self) -> int: ...
+
+    def load(self) -> LabelledStructures:
+        """Return the structures with their labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +73,9 @@ class MergeReport:
         }
 
 
+AnyMergeable = TypeVar('AnyMergeable', bound=Mergeable)
+
+
 def merge_structures(
     parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'error'
 ) -> tuple[LabelledStructures, MergeReport]:
@@ -65,26 +87,26 @@ def merge_structures(
     :raises DatasetError: if labels contradict each other and ``on_conflict`` is ``error``, or if a label is present in
         some parts only.
     """
+    check_same_labels(parts)  # else a copy without labels could take the place of one with labels
     report = plan_merge(parts, on_conflict)
     return apply_merge(parts, report), report
 
 
-def plan_merge(parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'error') -> MergeReport:
+def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') -> MergeReport:
     """Decide which rows of which set stay; see :func:`merge_structures`.
 
     :raises DatasetError: as that function.
     """
-    check_same_labels(parts)  # else a copy without labels could take the place of one with labels
     if on_conflict not in ON_CONFLICT:
         raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
     keep: list[NDArray[np.bool_]] = [np.ones(len(part), dtype=bool) for part in parts]
-    places: dict[bytes, list[tuple[int, int]]] = {}  # of all that were kept, one for each set of labels
     duplicates: list[tuple[str, str]] = []
     conflicts: list[tuple[str, str]] = []
-    for number, part in enumerate(parts):
-        for row, digest in enumerate(part.fingerprints.tolist()):
-            known = places.setdefault(digest, [])
-            equal = next((place for place in known if same_labels(parts[place[0]], place[1], part, row)), None)
+    for places in _equal_geometries(parts):
+        known: list[tuple[int, int]] = []  # of all that were kept, one for each set of labels
+        for number, row in places:
+            part = parts[number].load()
+            equal = next((place for place in known if same_labels(parts[place[0]].load(), place[1], part, row)), None)
             if equal is not None:
                 keep[number][row] = False
                 duplicates.append((_name(part, row), _name(parts[equal[0]], equal[1])))
@@ -107,7 +129,7 @@ def plan_merge(parts: Sequence[LabelledStructures], on_conflict: OnConflict = 'e
         kept=kept,
         duplicates=tuple(duplicates),
         conflicts=tuple(conflicts),
-        renamed=tuple(_plan_names(parts, kept)[1]),
+        renamed=tuple((old, new) for *_, old, new in plan_names(parts, kept)),
     )
 
 
@@ -116,20 +138,64 @@ def apply_merge(parts: Sequence[LabelledStructures], report: MergeReport) -> Lab
     return concatenate(merged_parts(parts, report))
 
 
-def merged_parts(parts: Sequence[LabelledStructures], report: MergeReport) -> list[LabelledStructures]:
+def merged_parts(parts: Sequence[AnyMergeable], report: MergeReport) -> list[AnyMergeable | LabelledStructures]:
     """Return what remains of each set, without those of which nothing remains.
 
     A set of which everything remains is returned as it is, the very same object, so that who stores it can tell.
     """
-    remaining = []
-    for part, rows, names in zip(parts, report.kept, _plan_names(parts, report.kept)[0], strict=True):
-        if len(rows) == 0:
-            continue
-        result = part if len(rows) == len(part) else part.take(rows)
-        if not np.array_equal(names, result.names):
-            result = result.replace(names=names)
-        remaining.append(result)
+    new_names: dict[int, dict[int, str]] = {}
+    for number, row, _, name in plan_names(parts, report.kept):
+        new_names.setdefault(number, {})[row] = name
+    remaining: list[AnyMergeable | LabelledStructures] = []
+    for number, (part, rows) in enumerate(zip(parts, report.kept, strict=True)):
+        if len(rows) == len(part) and number not in new_names:
+            remaining.append(part)
+        elif len(rows):
+            taken = part.load().take(rows)
+            names = [new_names.get(number, {}).get(row, old) for row, old in zip(rows, taken.names, strict=True)]
+            remaining.append(taken.replace(names=np.array(names, dtype=np.str_)))
     return remaining
+
+
+def plan_names(parts: Sequence[Mergeable], kept: Sequence[NDArray[np.int64]]) -> list[tuple[int, int, str, str]]:
+    """Keep names unique: a structure whose name is taken by another one gets part of its fingerprint behind it.
+
+    :return: number of the set, row, old and new name of each structure that is renamed.
+    """
+    names = [part.names[rows].tolist() for part, rows in zip(parts, kept, strict=True)]
+    taken = {name for part in names for name in part}
+    if len(taken) == sum(len(part) for part in names):
+        return []
+    seen: set[str] = set()
+    renamed = []
+    for number, (part, rows) in enumerate(zip(parts, kept, strict=True)):
+        for row, old in zip(rows.tolist(), names[number], strict=True):
+            if old not in seen:
+                seen.add(old)
+                continue
+            stem = name = f'{old}-{part.fingerprints[row][:8].decode()}'
+            repeat = 1
+            while name in taken:
+                repeat += 1
+                name = f'{stem}-{repeat}'
+            taken.add(name)
+            renamed.append((number, row, old, name))
+    return renamed
+
+
+def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[tuple[int, int]]]:
+    """Return the places, set and row, of all structures that stand in more than one, in the order of the first."""
+    digests = [part.fingerprints.tolist() for part in parts]
+    if len({digest for part in digests for digest in part}) == sum(map(len, digests)):
+        return []
+    counts = Counter(itertools.chain.from_iterable(digests))
+    repeated = {digest for digest, count in counts.items() if count > 1}
+    places: dict[bytes, list[tuple[int, int]]] = {}
+    for number, part in enumerate(digests):
+        for row, digest in enumerate(part):
+            if digest in repeated:
+                places.setdefault(digest, []).append((number, row))
+    return list(places.values())
 
 
 def same_labels(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
@@ -165,32 +231,8 @@ def _missing(values: tuple[Any, Any]) -> list[Any]:
     return [None if value is None else True for value in values]
 
 
-def _plan_names(
-    parts: Sequence[LabelledStructures], kept: Sequence[NDArray[np.int64]]
-) -> tuple[list[NDArray[np.str_]], list[tuple[str, str]]]:
-    """Keep names unique: a structure whose name is taken by another one gets part of its fingerprint behind it."""
-    taken: set[str] = set()
-    renamed: list[tuple[str, str]] = []
-    result = []
-    for part, rows in zip(parts, kept, strict=True):
-        names = []
-        for row in rows.tolist():
-            old = name = _name(part, row)
-            if name in taken:
-                name = f'{old}-{part.fingerprints[row][:8].decode()}'
-                repeat = 1
-                while name in taken:
-                    repeat += 1
-                    name = f'{old}-{part.fingerprints[row][:8].decode()}-{repeat}'
-                renamed.append((old, name))
-            taken.add(name)
-            names.append(name)
-        result.append(np.array(names, dtype=np.str_))
-    return result, renamed
-
-
-def _conflict_sentence(parts: Sequence[LabelledStructures], first: tuple[int, int], second: tuple[int, int]) -> str:
-    a, b = parts[first[0]], parts[second[0]]
+def _conflict_sentence(parts: Sequence[Mergeable], first: tuple[int, int], second: tuple[int, int]) -> str:
+    a, b = parts[first[0]].load(), parts[second[0]].load()
     what = 'other labels'
     if a.energy is not None and b.energy is not None:
         difference = b.energy[second[1]] - a.energy[first[1]]
@@ -202,5 +244,5 @@ def _conflict_sentence(parts: Sequence[LabelledStructures], first: tuple[int, in
     )
 
 
-def _name(part: LabelledStructures, row: int) -> str:
+def _name(part: Mergeable, row: int) -> str:
     return str(part.names[row])

@@ -11,19 +11,25 @@ from aiida_autopipec.pacemaker.errors import DatasetError
 
 
 def mask_of_test_set(structures: LabelledStructures, test_fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Return which structures belong to the test set; see :func:`mask_by_fingerprints`."""
+    return mask_by_fingerprints(structures.fingerprints, test_fraction, seed)
+
+
+def mask_by_fingerprints(fingerprints: NDArray[np.bytes_], test_fraction: float, seed: int) -> NDArray[np.bool_]:
     """Return which structures belong to the test set.
 
     The geometry of a structure and the seed alone decide, so a structure never changes sides when data are added or
     the order changes, and copies of one structure are always on the same side. The fraction is therefore met on
     average, not exactly.
 
+    :param fingerprints: ``(n,)`` hashes of the geometries.
     :param test_fraction: between 0 and 1, both excluded.
     :return: ``(n,)``.
     :raises DatasetError: if the fraction is out of range, or one side would be empty.
     """
     if not 0 < test_fraction < 1:
         raise DatasetError(f'test_fraction is {test_fraction}, but has to lie between 0 and 1, both excluded')
-    mask = split_positions(structures.fingerprints, seed) < test_fraction
+    mask = split_positions(fingerprints, seed) < test_fraction
     if mask.all():
         raise DatasetError(
             f'a test_fraction of {test_fraction} puts all {len(mask)} structures into the test set and leaves nothing '

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset import checks
-from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash, structure_fingerprints
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_digests, content_hash, structure_fingerprints
 
 if TYPE_CHECKING:
     import ase
@@ -126,9 +126,18 @@ class LabelledStructures:
         return structure_fingerprints(self.numbers, self.positions, self.cells, self.pbc, self.offsets)
 
     @cached_property
+    def digests(self) -> NDArray[np.bytes_]:
+        """``(n,)`` hashes of all that a structure is and carries but its source, to the last bit."""
+        return content_digests(self)
+
+    @cached_property
     def content_hash(self) -> str:
         """Hash of everything but the sources; it does not depend on how the rows are stored."""
-        return content_hash([self])
+        return content_hash([self.digests])
+
+    def load(self) -> LabelledStructures:
+        """Return the structures themselves; see :class:`~aiida_autopipec.pacemaker.dataset.merge.Mergeable`."""
+        return self
 
     def fields(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that are present by field name."""

@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from aiida_autopipec.pacemaker.dataset.checks import check_same_labels
+from aiida_autopipec.pacemaker.dataset.checks import check_same_fields, labels_of
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
+_RANGES = ('energy', 'energy_corrected')
 
-def summarise(parts: Sequence[LabelledStructures]) -> dict[str, Any]:
-    """Return sizes, elements and ranges of a dataset in parts.
 
-    :return: numbers of structures and atoms, elements, which labels there are, ranges of energies in eV/atom, and the
-        largest force in eV/Å.
+def summarise(part: LabelledStructures) -> dict[str, Any]:
+    """Return sizes, elements, labels and ranges of a set.
+
+    :return: numbers of structures and atoms, elements, labels, ranges of energies in eV/atom, and the largest force in
+        eV/Å.
+    """
+    summary: dict[str, Any] = {
+        'n_structures': len(part),
+        'n_atoms': part.n_atoms,
+        'elements': list(part.elements),
+        'labels': sorted(labels_of(part)),
+        'has_stress': part.has_stress,
+    }
+    for field in _RANGES:
+        if getattr(part, field) is not None:
+            per_atom = getattr(part, field) / part.sizes
+            summary[f'{field}_per_atom_min'] = float(per_atom.min())
+            summary[f'{field}_per_atom_max'] = float(per_atom.max())
+    if part.forces is not None:
+        summary['force_max'] = float(np.sqrt(np.einsum('ai,ai->a', part.forces, part.forces).max()))
+    return summary
+
+
+def combine_summaries(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the same for a dataset in parts, from those of its parts.
+
     :raises DatasetError: if a label is present in some parts only, or there are no parts.
     """
-    check_same_labels(parts)
-    first = parts[0]
-    summary: dict[str, Any] = {
-        'n_structures': sum(len(part) for part in parts),
-        'n_atoms': sum(part.n_atoms for part in parts),
-        'elements': sorted({element for part in parts for element in part.elements}),
-        'labelled': first.is_labelled,
-        'has_energy': first.energy is not None,
-        'has_energy_corrected': first.energy_corrected is not None,
-        'has_stress': any(part.has_stress for part in parts),
-        'has_weights': first.energy_weights is not None and first.force_weights is not None,
+    check_same_fields([summary['labels'] for summary in summaries])
+    labels = set(summaries[0]['labels'])
+    combined: dict[str, Any] = {
+        'n_structures': sum(summary['n_structures'] for summary in summaries),
+        'n_atoms': sum(summary['n_atoms'] for summary in summaries),
+        'elements': sorted({element for summary in summaries for element in summary['elements']}),
+        'labelled': 'forces' in labels and bool(labels & set(_RANGES)),
+        'has_energy': 'energy' in labels,
+        'has_energy_corrected': 'energy_corrected' in labels,
+        'has_stress': any(summary['has_stress'] for summary in summaries),
+        'has_weights': {'energy_weights', 'force_weights'} <= labels,
     }
-    for field in ('energy', 'energy_corrected'):
-        if getattr(first, field) is not None:
-            per_atom = [getattr(part, field) / part.sizes for part in parts]
-            summary[f'{field}_per_atom_min'] = float(min(values.min() for values in per_atom))
-            summary[f'{field}_per_atom_max'] = float(max(values.max() for values in per_atom))
-    forces = [part.forces for part in parts if part.forces is not None]
-    if forces:
-        squares = [np.einsum('ai,ai->a', array, array) for array in forces]
-        summary['force_max'] = float(np.sqrt(max(values.max() for values in squares)))
-    return summary
+    for key, choose in (
+        *((f'{field}_per_atom_min', min) for field in _RANGES),
+        *((f'{field}_per_atom_max', max) for field in _RANGES),
+        ('force_max', max),
+    ):
+        if key in summaries[0]:
+            combined[key] = choose(summary[key] for summary in summaries)
+    return combined

@@ -49,6 +49,8 @@ def read_frame(path: str | os.PathLike[str], limits: ReadLimits | None = None) -
 
 
 def _read(path: Path, limits: ReadLimits) -> RawFrame:
+    if path.exists() and not path.is_file():
+        raise FileFormatError('This is not a Pacemaker dataset: it is no regular file.')  # a pipe may never end
     try:
         file = path.open('rb')
     except OSError as error:

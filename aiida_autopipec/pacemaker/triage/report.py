@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -107,3 +108,18 @@ class TriageReport:
             'not_checked': list(self.not_checked),
             'rules': rules.model_dump(mode='json'),
         }
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """Say in one line what a stored report holds: each kind of finding with its number, and what is dropped.
+
+    :param report: as :meth:`TriageReport.as_dict` returns it.
+    """
+    counts = ', '.join(f'{kind} {number}' for kind, number in report['counts'].items())
+    parts = [f'{report["structures_in"]} structures were checked, {counts or "nothing looks wrong"}']
+    if counts:
+        number = report['structures_dropped']
+        parts.append(f'{number} {"is" if number == 1 else "are"} dropped' if number else 'nothing is dropped')
+    if report['not_checked']:
+        parts.append('some checks were not possible everywhere')
+    return '; '.join(parts)

@@ -14,7 +14,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_autopipec.calculations.functions.combine import merge_datasets, split_dataset
 from aiida_autopipec.calculations.functions.reference import subtract_reference
-from aiida_autopipec.data.dataset import DIRECTORY_SHARDS, PaceDatasetData
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.data.shards import DIRECTORY_SHARDS
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 

@@ -143,7 +143,10 @@ def _decode_dtype(record: Record) -> np.dtype[Any] | None:
     spelling = record.args[0] if record.args else None
     match = _DTYPE.fullmatch(spelling) if isinstance(spelling, str) else None
     if match is None or not isinstance(spelling, str):
-        raise not_plain(f'an array has the type {spelling!r:.40}')
+        # anything but text is not shown: the repr of 64 tuples that hold each other twice is endless
+        raise not_plain(
+            f'an array has the type {spelling[:40]!r}' if isinstance(spelling, str) else 'an array has no type'
+        )
     kind, size = match[1], int(match[2])
     if kind == 'O':
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.errors import DatasetError, FileFormatError
+from aiida_autopipec.pacemaker.pickles.sandbox import wire
 from aiida_autopipec.pacemaker.pickles.sandbox.arrays import ArrayDecoder, damaged
 from aiida_autopipec.pacemaker.pickles.sandbox.expressions import Column, Pieces
 from aiida_autopipec.pacemaker.pickles.sandbox.records import has_role
@@ -20,6 +21,7 @@ PER_ATOM: dict[str, tuple[int, ...]] = {'forces': (3,), 'forces_pred': (3,), 'w_
 PER_ROW = {'stress', 'stress_pred', 'virial', 'virials'}
 _NEVER_PLAIN = {'forces', 'forces_pred', *PER_ROW}  # a table whose rows all lack them has a column of NaN
 _MAX_DEPTH = 2  # a row may be a list of lists (forces), not more
+_REPLACEMENT = np.uint32(0xFFFD)
 _ARRAYS = ('reconstruct', 'frombuffer', 'ndarray')
 
 Rows = list['NDArray[np.float64] | None']
@@ -105,10 +107,22 @@ class ColumnSorter:
             values = values.astype(np.int64, copy=False)
         elif values.dtype.kind in 'uf':
             values = values.astype(np.float64, copy=False)
-        elif values.dtype.kind not in 'bU':
+        elif values.dtype.kind == 'U':
+            values = self._text(name, values)
+        elif values.dtype.kind != 'b':
             self._ignore(name, f'its values are of type {values.dtype}')
             return
         self.result.plain[name] = values
+
+    def _text(self, name: str, values: NDArray[np.str_]) -> NDArray[np.str_]:
+        """Return text that can be encoded: Python keeps bytes of old file names as halves of surrogate pairs."""
+        points = np.ascontiguousarray(values).reshape(-1).view(np.uint32)
+        broken = (points >= wire.FIRST_SURROGATE) & (points <= wire.LAST_SURROGATE)
+        if not broken.any():
+            return values
+        self.result.ignored.append(f'characters of the column `{name}` that are no Unicode, each replaced by U+FFFD')
+        replaced: NDArray[np.str_] = np.where(broken, _REPLACEMENT, points).view(values.dtype).reshape(values.shape)
+        return replaced
 
     def _ignore(self, name: str, why: str) -> None:
         self.result.ignored.append(f'the column `{name}`, because {why}')

@@ -107,6 +107,18 @@ class PartialRecord(Record):
         return self.args[0](*args, **keywords)
 
 
+class ReconstructorRecord(Record):
+    """``copyreg._reconstructor(cls, base, content)``, by which protocols 0 and 1 make an object without arguments."""
+
+    __slots__ = ()
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Any:
+        """Record an object of the class that is asked for, or refuse it."""
+        if keywords or len(args) != 3 or not isinstance(args[0], RecordType) or not _is_base(args[1]):
+            raise UnsafeFileError('The file would make an object of no plain class, which no dataset needs: refused.')
+        return args[0]()
+
+
 def has_role(value: object, *roles: str) -> TypeGuard[Record]:
     """Return whether ``value`` is a record of one of the ``roles``."""
     return isinstance(value, Record) and type(value).role in roles
@@ -116,7 +128,16 @@ def _is_block_type(value: object) -> bool:
     return isinstance(value, RecordType) and value.role == 'block'
 
 
-_BASES: dict[str, type[Record]] = {'mapping': MappingRecord, 'getattr': GetattrRecord, 'partial': PartialRecord}
+def _is_base(value: object) -> bool:
+    return isinstance(value, RecordType) and value.role == 'base'
+
+
+_BASES: dict[str, type[Record]] = {
+    'mapping': MappingRecord,
+    'getattr': GetattrRecord,
+    'partial': PartialRecord,
+    'reconstructor': ReconstructorRecord,
+}
 
 
 class RecordingUnpickler(pickle.Unpickler):

@@ -49,10 +49,15 @@ class BoundedGunzip:
         return line
 
     def finish(self) -> None:
-        """Read to the end, where gzip keeps the checksum of what was read; pickles end before."""
-        while data := self._file.read(_PIECE):
-            self._left -= len(data)
-            self._admit(0)
+        """Read to the end, where gzip keeps the checksum of what was read; pickles end before.
+
+        :raises FileFormatError: if there is more than one pickle, as in files that were joined by ``cat``.
+        """
+        if self._file.read(_PIECE):
+            raise FileFormatError(
+                'The file goes on after its dataset, and Pacemaker would ignore the rest: it is damaged, or several '
+                'files in one; join datasets with `aiida-autopipec dataset merge`.'
+            )
 
     def _admit(self, size: int) -> None:
         """Refuse before memory is taken for what a few bytes of pickle merely claim to hold."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.errors import DatasetError, FileFormatError
+from aiida_autopipec.pacemaker.pickles.sandbox import wire
 from aiida_autopipec.pacemaker.pickles.sandbox.arrays import ArrayDecoder, NotPlainError, ObjectArray, damaged
 from aiida_autopipec.pacemaker.pickles.sandbox.expressions import Column, decode_expression
 from aiida_autopipec.pacemaker.pickles.sandbox.records import Record, RecordType, has_role
@@ -34,6 +35,8 @@ class Table:
         """
         if not isinstance(name, (str, int, float)):
             raise damaged('a column has no plain name')
+        if any(wire.FIRST_SURROGATE <= ord(character) <= wire.LAST_SURROGATE for character in str(name)):
+            raise damaged('a column has a name that is no Unicode')
         if str(name) in self.columns:
             raise DatasetError(f'The table has two columns named `{name}`; rename one.')
         if len(column) != len(self.labels):
@@ -90,7 +93,8 @@ def _decode_manager(manager: Any, arrays: ArrayDecoder) -> Table:
     for place, name in enumerate(names):
         column = found[place]
         if column is None:
-            table.ignored.append(f'the column `{name!s:.40}`, because its type is neither numbers nor strings')
+            shown = name[:40] if isinstance(name, str) else '?'
+            table.ignored.append(f'the column `{shown}`, because its type is neither numbers nor strings')
         else:
             table.add(name, column)
     return table

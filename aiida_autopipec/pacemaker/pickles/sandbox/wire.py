@@ -12,13 +12,19 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.errors import UnsafeFileError
+
 _PLAIN_TYPE = re.compile(r'<f8|<i8|\|b1|<U[1-9][0-9]{0,6}')
 _MAX_HEAD_BYTES = 16 << 20
 _LAST_CODE_POINT = 0x10FFFF
+FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
 
 
 def send(file: BinaryIO, arrays: dict[str, NDArray[Any]], ignored: list[str]) -> None:
-    """Write arrays of float64, int64, bool and strings."""
+    """Write arrays of float64, int64, bool and strings.
+
+    :raises UnsafeFileError: if their names alone fill megabytes; nothing is written then.
+    """
     plain = {name: np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<')) for name, array in arrays.items()}
     described = [[name, array.dtype.str, list(array.shape)] for name, array in plain.items()]
     _send_head(file, {'arrays': described, 'ignored': ignored})
@@ -35,7 +41,10 @@ def send_error(file: BinaryIO, kind: str, message: str) -> None:
 
 
 def _send_head(file: BinaryIO, head: dict[str, Any]) -> None:
-    file.write(json.dumps(head).encode('ascii') + b'\n')
+    line = json.dumps(head).encode('ascii') + b'\n'
+    if len(line) > _MAX_HEAD_BYTES:
+        raise UnsafeFileError('The file has more columns, or longer names of them, than any dataset: refused.')
+    file.write(line)
 
 
 def receive_head(file: BufferedIOBase) -> dict[str, Any]:
@@ -77,8 +86,10 @@ def receive_arrays(file: BufferedIOBase, head: dict[str, Any]) -> dict[str, NDAr
 
 
 def _checked(flat: NDArray[Any], shape: list[int]) -> NDArray[Any]:
-    if flat.dtype.kind == 'U' and flat.size and flat.view(np.uint32).max() > _LAST_CODE_POINT:
-        raise ValueError('no text')
+    if flat.dtype.kind == 'U' and flat.size:
+        points = flat.view(np.uint32)
+        if points.max() > _LAST_CODE_POINT or np.any((points >= FIRST_SURROGATE) & (points <= LAST_SURROGATE)):
+            raise ValueError('no text')
     if flat.dtype.kind == 'b' and flat.size and flat.view(np.uint8).max() > 1:
         raise ValueError('no booleans')
     return flat.astype(flat.dtype.newbyteorder('='), copy=False).reshape(shape)
