@@ -79,19 +79,22 @@ def content_digests(structures: LabelledStructures) -> NDArray[np.bytes_]:
 
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    atoms = _records(structures, _ATOM_FIELDS, structures.n_atoms)
-    rows = _records(structures, _ROW_FIELDS, len(structures))
-    names = [
+    present = [
         name for name in (*_ROW_FIELDS, *_ATOM_FIELDS) if name != 'stress' and getattr(structures, name) is not None
     ]
-    start = blake2b(' '.join(names).encode(), digest_size=16)
-    atom_bytes, row_bytes = atoms.data.cast('B'), rows.data.cast('B')
-    width, bounds = rows.strides[0], (structures.offsets * atoms.strides[0]).tolist()
+    start = blake2b(' '.join(present).encode(), digest_size=16)
+    rows = np.concatenate([_as_bytes(structures, name, len(structures)) for name in _ROW_FIELDS], axis=1)
+    row_bytes, width = rows.data.cast('B'), rows.strides[0]
+    # array by array: putting those of the atoms side by side would cost as much as hashing them
+    atoms = [_as_bytes(structures, name, structures.n_atoms) for name in _ATOM_FIELDS]
+    atom_bytes = [(array.data.cast('B'), array.strides[0]) for array in atoms if array.size]
     digests = []
-    for row, (name, (begin, end)) in enumerate(zip(structures.names.tolist(), itertools.pairwise(bounds), strict=True)):
+    bounds = itertools.pairwise(structures.offsets.tolist())
+    for row, (name, (begin, end)) in enumerate(zip(structures.names.tolist(), bounds, strict=True)):
         digest = start.copy()
         digest.update(row_bytes[row * width : (row + 1) * width])
-        digest.update(atom_bytes[begin:end])
+        for content, size in atom_bytes:
+            digest.update(content[begin * size : end * size])
         digest.update(name.encode())
         digests.append(digest.hexdigest())
     return np.array(digests, dtype='S32')
@@ -110,14 +113,10 @@ def content_hash(digests: Iterable[NDArray[np.bytes_]]) -> str:
     return total.hexdigest()
 
 
-def _records(structures: LabelledStructures, names: Sequence[str], length: int) -> NDArray[np.uint8]:
-    """Put the bytes of several arrays side by side, the same on every machine: one record per row or atom."""
-    columns = []
-    for name in names:
-        array = getattr(structures, name)
-        if array is None and name == 'stress':
-            array = np.full((length, 6), np.nan)
-        if array is not None:
-            array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
-            columns.append(array.reshape(length, -1).view(np.uint8))
-    return np.ascontiguousarray(np.concatenate(columns, axis=1))
+def _as_bytes(structures: LabelledStructures, name: str, length: int) -> NDArray[np.uint8]:
+    """Return a field as ``(length, width)`` bytes, the same on every machine; of width 0 where it is absent."""
+    array = getattr(structures, name)
+    if array is None:
+        array = np.full((length, 6), np.nan) if name == 'stress' else np.empty((length, 0))
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<')).reshape(length, -1)
+    return array.view(np.uint8) if array.size else np.empty((length, 0), dtype=np.uint8)
