@@ -100,7 +100,7 @@ class ShardWriter:
     def write(self, shard: LabelledStructures) -> None:
         """Add structures in a file of their own."""
         unique, rows = np.unique(shard.sources, return_inverse=True)
-        index: dict[str, NDArray[Any]] = {'fingerprints': shard.fingerprints, 'digests': shard.digests, 'names': shard.names}
+        index = {name: np.asarray(getattr(shard, name)) for name in ('fingerprints', 'digests', 'names')}
         self._add(DIRECTORY_SHARDS, storage.to_bytes(shard))
         self._add(DIRECTORY_SOURCES, storage.write_arrays({'sources': unique, 'rows': rows.astype(np.int32)}))
         self._add(DIRECTORY_FINGERPRINTS, storage.write_arrays(index))
