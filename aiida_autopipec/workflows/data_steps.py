@@ -10,15 +10,13 @@ from aiida.orm import Dict, Float, Int, TrajectoryData
 
 from aiida_autopipec.calculations.functions.combine import merge_datasets, split_dataset
 from aiida_autopipec.calculations.functions.convert import convert_structures, convert_trajectory, import_dataset
+from aiida_autopipec.calculations.functions.many import STRUCTURES_PER_CONVERSION
 from aiida_autopipec.calculations.functions.reference import subtract_reference
 from aiida_autopipec.calculations.functions.triage import check_dataset
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.errors import InputError
 from aiida_autopipec.pacemaker.triage.report import summary
 from aiida_autopipec.workflows import inputs as checks
-
-STRUCTURES_PER_CONVERSION = 50
-"""StructureData that one calculation function converts: its cost grows faster than the number of its inputs."""
 
 
 class DataSteps(WorkChain):

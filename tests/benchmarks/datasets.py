@@ -164,37 +164,34 @@ def trajectory_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Pa
 
 def structures_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
     """Turn stored StructureData with labels into a dataset, in batches, with provenance."""
-    from aiida_autopipec.calculations.functions.convert import convert_structures
-    from aiida_autopipec.workflows.train import STRUCTURES_PER_CONVERSION
+    from aiida_autopipec.calculations.functions.many import convert_many_structures
 
     structures, labels = store_structures(n, atoms)
-    keys = sorted(structures)
     with watch.running():
-        for begin in range(0, n, STRUCTURES_PER_CONVERSION):
-            batch = keys[begin : begin + STRUCTURES_PER_CONVERSION]
-            convert_structures(
-                structures={key: structures[key] for key in batch}, labels={key: labels[key] for key in batch}
-            )
+        convert_many_structures((key, structures[key], labels[key]) for key in structures)
 
 
 def structures_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
     """Call ``get_ase`` on every StructureData."""
+    from aiida.orm import load_node
+
     structures, _ = store_structures(n, atoms)
+    nodes = [load_node(uuid) for uuid in structures.values()]
     with watch.running():
-        for structure in structures.values():
-            structure.get_ase()
+        for node in nodes:
+            node.get_ase()
 
 
-def store_structures(n: int, atoms: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Store StructureData and their labels."""
+def store_structures(n: int, atoms: int) -> tuple[dict[str, str], dict[str, str]]:
+    """Store StructureData and their labels, and return their UUIDs: so many live nodes would slow AiiDA down."""
     from aiida import orm
 
     structures, labels = {}, {}
     for row, image in enumerate(make_structures(n, atoms).iter_atoms()):
         key = f's{row:06d}'
-        structures[key] = orm.StructureData(ase=image).store()
+        structures[key] = orm.StructureData(ase=image).store().uuid
         energy = np.array([image.calc.results['energy']])
-        labels[key] = orm.ArrayData({'energy': energy, 'forces': image.calc.results['forces']}).store()
+        labels[key] = orm.ArrayData({'energy': energy, 'forces': image.calc.results['forces']}).store().uuid
     return structures, labels
 
 

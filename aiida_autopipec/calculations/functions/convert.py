@@ -12,6 +12,7 @@ from aiida.engine import calcfunction
 from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData, StructureData, TrajectoryData
 
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.data.singles import read_singles, single_structure
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
 from aiida_autopipec.pacemaker.dataset.frames import (
     CONVENTIONS,
@@ -75,11 +76,7 @@ def convert_structures(**inputs: Any) -> dict[str, Any]:
     labels: dict[str, ArrayData] | None = inputs.get('labels')
     if labels is not None:
         _check_same_keys(structures, labels)
-    singles = [
-        _single(key, structure, None if labels is None else labels[key])
-        for key, structure in sorted(structures.items())
-    ]
-    return {'dataset': PaceDatasetData.from_structures(structures_from_singles(singles))}
+    return {'dataset': PaceDatasetData.from_structures(structures_from_singles(_singles(structures, labels)))}
 
 
 @calcfunction
@@ -212,20 +209,18 @@ def _check_same_keys(structures: dict[str, StructureData], labels: dict[str, Arr
         raise DatasetError(f'`{key}` has {has} but no {lacks}: give both under the same key')
 
 
-def _single(key: str, structure: StructureData, labels: ArrayData | None) -> SingleStructure:
-    for kind in structure.kinds:
-        if kind.is_alloy or kind.has_vacancies:
-            raise DatasetError(
-                f'structure `{key}` has sites of mixed or partial occupation, which cannot be trained on'
-            )
-    symbols = {kind.name: kind.symbol for kind in structure.kinds}
-    sites = structure.base.attributes.get('sites')
-    return SingleStructure(
-        name=key,
-        symbols=[symbols[site['kind_name']] for site in sites],
-        positions=np.array([site['position'] for site in sites], dtype=np.float64),
-        cell=np.array(structure.cell, dtype=np.float64),
-        pbc=structure.pbc,
-        labels=None if labels is None else {name: labels.get_array(name) for name in labels.get_arraynames()},
-        source=structure.uuid,
-    )
+def _singles(structures: dict[str, StructureData], labels: dict[str, ArrayData] | None) -> list[SingleStructure]:
+    """Return the structures in the order of their keys, read together where they are stored."""
+    keys = sorted(structures)
+    if all(node.is_stored for nodes in (structures, labels or {}) for node in nodes.values()):
+        uuids_of_labels = None if labels is None else {key: labels[key].uuid for key in keys}
+        return read_singles({key: structures[key].uuid for key in keys}, uuids_of_labels)
+    return [  # without provenance the nodes need not be stored
+        single_structure(
+            key,
+            structures[key].uuid,
+            structures[key].base.attributes.all,
+            None if labels is None else dict(labels[key].get_iterarrays()),
+        )
+        for key in keys
+    ]
