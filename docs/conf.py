@@ -38,6 +38,7 @@ nitpick_ignore_regex = [
     (r'py:.*', r'(Dict|Float|Int|Str|ArrayData|SinglefileData|StructureData|TrajectoryData|AbstractCode|Data|Formula)'),
     (r'py:.*', r'(P|Annotated|Literal|Sequence|Mapping|Iterable|Iterator|Callable|ArrayLike|FieldInfo)'),
     (r'py:.*', r'.*\._\w+.*'),
+    (r'py:.*', r'.*\.AnyMergeable'),
     # builtins and the standard library
     (r'py:(class|exc|obj)', r'(str|int|float|bool|bytes|dict|list|tuple|set|frozenset|object|type)'),
     (r'py:(class|exc|obj)', r'(None|optional|Exception)'),
