@@ -185,7 +185,36 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     if validation.validate_config(inputs['config'], None):
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
-    return validation.starting_point_problem(config, inputs) or _datasets_problem(config, inputs)
+    return (
+        validation.starting_point_problem(config, inputs)
+        or _datasets_problem(config, inputs)
+        or _energies_problem(config, inputs)
+        or _pool_problem(inputs)
+    )
+
+
+def _energies_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
+    """Check that it is stated once what energies are relative to, as far as the data are datasets already."""
+    try:
+        subtracts = reference_to_subtract(inputs) is not None
+    except InputError as exception:
+        return str(exception)
+    if subtracts and config.data.reference_energy is not None:
+        return (
+            '`config` sets data.reference_energy, but a `reference` is subtracted from the energies already: remove '
+            'one of the two'
+        )
+    datasets = [*inputs.get('datasets', {}).values(), *inputs.get('test_datasets', {}).values()]
+    known = [] if subtracts else [node for node in datasets if isinstance(node, PaceDatasetData)]
+    return next(filter(None, (validation.energies_problem(config, node) for node in known)), None)
+
+
+def _pool_problem(inputs: Mapping[str, Any]) -> str | None:
+    """Check whether as many structures can be selected as are asked for, where all data are datasets already."""
+    datasets = list(inputs.get('datasets', {}).values())
+    if inputs.get('structures') or not all(isinstance(node, PaceDatasetData) for node in datasets):
+        return None
+    return selection_problem(inputs, sum(node.n_structures for node in datasets))
 
 
 def _drops_its_reference(inputs: Mapping[str, Any]) -> bool:
@@ -224,14 +253,14 @@ def data_problem(
     return validation.validate_training(training, None)
 
 
-def selection_problem(inputs: Mapping[str, Any], pool: PaceDatasetData) -> str | None:
-    """Check whether as many structures can be selected as are asked for."""
+def selection_problem(inputs: Mapping[str, Any], pool: int) -> str | None:
+    """Check whether as many structures can be selected as are asked for.
+
+    :param pool: number of structures to select from.
+    """
     wanted = inputs['selection'].get_dict().get('max_structures') if 'selection' in inputs else None
-    if wanted is not None and wanted > pool.n_structures:
-        return (
-            f'`selection.max_structures` is {wanted}, but the pool has only {pool.n_structures} structures: '
-            'choose fewer'
-        )
+    if wanted is not None and wanted > pool:
+        return f'`selection.max_structures` is {wanted}, but the pool has only {pool} structures: choose fewer'
     return None
 
 

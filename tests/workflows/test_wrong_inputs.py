@@ -224,10 +224,18 @@ def test_a_trajectory_of_unknown_meaning(refused, inputs, make_atoms, as_traject
     assert 'state it in `parameters`' in refused(**inputs)
 
 
-def test_a_selection_larger_than_the_pool(refused, inputs):
-    """More structures than there are cannot be selected."""
-    sentence = refused(**inputs, selection={'max_structures': 9})
-    assert '`selection.max_structures` is 9, but the pool has only 8 structures' in sentence
+def test_a_selection_larger_than_the_pool(refused_at_once, refused, inputs, make_atoms, as_file):
+    """More structures than there are cannot be selected; in a file they are counted when it is read."""
+    words = '`selection.max_structures` is 9, but the pool has only 8 structures'
+    assert words in refused_at_once(**inputs, selection={'max_structures': 9})
+    inputs['datasets'] = {'file': as_file(make_atoms(8))}
+    assert words in refused(**inputs, selection={'max_structures': 9})
+
+
+def test_two_references(refused_at_once, inputs):
+    """What energies are relative to is stated once."""
+    inputs['config']['data'] = {'reference_energy': 'auto'}
+    assert 'remove one of the two' in refused_at_once(**inputs)
 
 
 def test_a_test_set_that_swallows_the_training_set(refused, inputs, as_dataset, make_atoms):
@@ -256,10 +264,10 @@ def test_triage_that_leaves_nothing(refused, inputs):
     assert 'the rules drop all 8 structures (rare_element)' in refused(**inputs, triage=triage)
 
 
-def test_total_energies_without_a_reference(refused, inputs):
+def test_total_energies_without_a_reference(refused_at_once, inputs):
     """What is subtracted from total energies is always explicit."""
     del inputs['reference']
-    assert 'subtract a reference' in refused(**inputs)
+    assert 'subtract a reference' in refused_at_once(**inputs)
 
 
 def test_an_element_without_a_reference(refused, inputs):
@@ -274,13 +282,13 @@ def test_no_isolated_atom(refused, inputs):
     assert 'no reference energy for Al' in refused(**inputs)
 
 
-def test_another_reference_than_that_of_the_potential(refused, inputs):
+def test_another_reference_than_that_of_the_potential(refused_at_once, inputs):
     """An update cannot change what energies are relative to."""
     text = POTENTIAL.read_text().replace('Cu', 'Al')
     potential = SinglefileData.from_string(text, filename='potential.yaml')
     recorded = {'method': 'isolated_atoms', 'single_atom_energies': {'Al': -0.5}}
     potential.base.attributes.set('reference', recorded)
-    sentence = refused(**inputs, initial_potential=potential)
+    sentence = refused_at_once(**inputs, initial_potential=potential)
     assert 'leave `reference` out' in sentence
 
 
