@@ -33,7 +33,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r'py:.*', r'(aiida|aiida_shell|ase|numpy|np|pandas|pd|pydantic|plumpy|click)\b.*'),
     (r'py:.*', r'(typing|datetime|collections|ConfigDict|NDArray|Figure|matplotlib)\b.*'),
-    (r'py:.*', r'(pathlib\.|os\.|io\.|enum\.|argparse\.)?(Path|PathLike|BinaryIO|BytesIO|IO|Any|Enum|Self|NoneType|ValueError)'),
+    (r'py:.*', r'(pathlib\.|os\.|enum\.|argparse\.)?(Path|PathLike|BinaryIO|IO|Any|Enum|Self|NoneType|ValueError)'),
+    (r'py:.*', r'(io\.)?BytesIO'),
     # names that annotations spell as they stand in the source: of aiida.orm, type variables, and private parts
     (r'py:.*', r'(Dict|Float|Int|Str|ArrayData|SinglefileData|StructureData|TrajectoryData|AbstractCode|Data|Formula)'),
     (r'py:.*', r'(P|Annotated|Literal|Sequence|Mapping|Iterable|Iterator|Callable|ArrayLike|FieldInfo)'),
