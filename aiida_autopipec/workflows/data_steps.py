@@ -61,8 +61,8 @@ class DataSteps(WorkChain):
             if isinstance(node, PaceDatasetData):
                 converted[key] = node
                 continue
-            parameters = self.inputs.get('conversion', {}).get(key, None)
-            stated = {} if parameters is None else {'parameters': parameters}
+            parameters = self.inputs.conversion.get_dict().get(key) if 'conversion' in self.inputs else None
+            stated = {} if parameters is None else {'parameters': Dict(parameters)}
             if isinstance(node, TrajectoryData):
                 converted[key] = _call(convert_trajectory, f'convert_{key}', trajectory=node, **stated)['dataset']
             else:

@@ -11,6 +11,8 @@ from aiida.orm import ArrayData, Dict, SinglefileData, Str, StructureData, Traje
 from aiida_autopipec.calculations import validation
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.dataset.files import ImportOptions
+from aiida_autopipec.pacemaker.dataset.frames import stated_convention
 from aiida_autopipec.pacemaker.dataset.merge import ON_CONFLICT
 from aiida_autopipec.pacemaker.dataset.reference import parse_reference
 from aiida_autopipec.pacemaker.errors import DatasetError, InputError
@@ -37,12 +39,13 @@ def define_data_ports(spec: WorkChainSpec) -> None:
     spec.input_namespace(
         'test_datasets', dynamic=True, valid_type=kinds, required=False, help='Data to test on, by any key.'
     )
-    spec.input_namespace(
+    spec.input(
         'conversion',
-        dynamic=True,
         valid_type=Dict,
         required=False,
-        help='How a trajectory or file is read, under the key that it has in `datasets` or `test_datasets`.',
+        serializer=validation.serialize_dict,
+        help='How trajectories and files are read: a mapping for each, under the key that it has in `datasets` or '
+        '`test_datasets`; see TrajectoryConvention and ImportOptions.',
     )
     spec.input(
         'config',
@@ -177,11 +180,8 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
             '`triage` drops `no_neighbours`, but `reference` takes its energies from isolated atoms, which have none: '
             'do not drop them, or state `single_atom_energies`'
         )
-    unused = sorted(
-        set(inputs.get('conversion', {})) - set(inputs.get('datasets', {})) - set(inputs.get('test_datasets', {}))
-    )
-    if unused:
-        return f'`conversion` has `{unused[0]}`, but neither `datasets` nor `test_datasets` has'
+    if problem := _conversion_problem(inputs):
+        return problem
     if validation.validate_config(inputs['config'], None):
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
@@ -215,6 +215,25 @@ def _pool_problem(inputs: Mapping[str, Any]) -> str | None:
     if inputs.get('structures') or not all(isinstance(node, PaceDatasetData) for node in datasets):
         return None
     return selection_problem(inputs, sum(node.n_structures for node in datasets))
+
+
+def _conversion_problem(inputs: Mapping[str, Any]) -> str | None:
+    """Check how trajectories and files are to be read."""
+    data = {**inputs.get('datasets', {}), **inputs.get('test_datasets', {})}
+    stated: dict[str, Any] = inputs['conversion'].get_dict() if 'conversion' in inputs else {}
+    for key, settings in stated.items():
+        if key not in data:
+            return f'`conversion` has `{key}`, but neither `datasets` nor `test_datasets` has'
+        if not isinstance(settings, Mapping) or isinstance(data[key], PaceDatasetData):
+            return f'`conversion.{key}` has to be a mapping for a trajectory or a file, but is {settings!r}'
+        try:
+            if isinstance(data[key], TrajectoryData):
+                stated_convention({name: value for name, value in settings.items() if name != 'require_labels'})
+            else:
+                ImportOptions.from_mapping(settings)
+        except InputError as exception:
+            return f'`conversion.{key}`: {exception}'
+    return None
 
 
 def _drops_its_reference(inputs: Mapping[str, Any]) -> bool:

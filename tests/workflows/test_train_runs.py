@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida.engine import run_get_node
-from aiida.orm import CalcJobNode, Dict, Node
+from aiida.orm import CalcJobNode, Node
 from aiida.tools.archive import create_archive
 
 from aiida_autopipec.data.provenance import potentials_from, sources_of
@@ -36,7 +36,7 @@ def data(make_atoms, as_dataset, as_trajectory, as_file, as_structures, conventi
             'file': as_file(small[6:]).store(),
         },
         **as_structures(large[8:]),
-        'conversion': {'trajectory': Dict(convention)},
+        'conversion': {'trajectory': convention},
     }
 
 

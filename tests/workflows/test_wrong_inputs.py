@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida.engine import run, run_get_node
-from aiida.orm import ArrayData, CalcJobNode, Dict, QueryBuilder, SinglefileData
+from aiida.orm import ArrayData, CalcJobNode, QueryBuilder, SinglefileData
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
@@ -154,7 +154,17 @@ def test_structures_without_labels(refused_at_once, inputs, as_structures, make_
 
 def test_a_conversion_of_nothing(refused_at_once, inputs):
     """A conversion for a key that no data have is a misspelling."""
-    assert '`conversion` has `b`' in refused_at_once(**inputs, conversion={'b': Dict({})})
+    assert '`conversion` has `b`' in refused_at_once(**inputs, conversion={'b': {}})
+
+
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [({'nmaes': 'content'}, 'import option `nmaes` is unknown'), ('content', 'has to be a mapping')],
+)
+def test_a_conversion_that_is_wrong(refused_at_once, inputs, make_atoms, as_file, settings, words):
+    """How a file is read is checked before it is read."""
+    inputs['datasets'] = {'file': as_file(make_atoms(4))}
+    assert words in refused_at_once(**inputs, conversion={'file': settings})
 
 
 def test_an_active_set_without_its_potential(refused_at_once, inputs):
@@ -205,7 +215,7 @@ def test_a_nan_energy_in_a_trajectory(refused, inputs, make_atoms, as_trajectory
     energies = trajectory.get_array('energies')
     energies[1] = np.nan
     trajectory.set_array('energies', energies)
-    inputs |= {'datasets': {'md': trajectory}, 'conversion': {'md': Dict(convention)}}
+    inputs |= {'datasets': {'md': trajectory}, 'conversion': {'md': convention}}
     assert re.search(r'energy .*structure 1 .*not finite', refused(**inputs))
 
 

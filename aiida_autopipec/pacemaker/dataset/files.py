@@ -60,8 +60,8 @@ class ImportOptions(BaseModel):
         except ValidationError as exception:
             error = exception.errors(include_url=False)[0]
             known = ', '.join(cls.model_fields)
-            message = f'is unknown; known are {known}' if error['type'] == 'extra_forbidden' else error['msg']
-            raise ConfigError(f'import option `{error["loc"][0]}`: {message}') from exception
+            message = f' is unknown; known are {known}' if error['type'] == 'extra_forbidden' else f': {error["msg"]}'
+            raise ConfigError(f'import option `{error["loc"][0]}`{message}') from exception
 
 
 def read_structures(path: Path, options: ImportOptions | None = None) -> tuple[LabelledStructures, dict[str, Any]]:

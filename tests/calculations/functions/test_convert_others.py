@@ -215,5 +215,5 @@ def test_damaged_and_foreign_files_are_refused(make_atoms: MakeAtoms) -> None:
 
 def test_wrong_options_are_refused(make_atoms: MakeAtoms) -> None:
     """An unknown option is an error that lists the known ones."""
-    with pytest.raises(ConfigError, match='import option `unit`: is unknown; known are format'):
+    with pytest.raises(ConfigError, match='import option `unit` is unknown; known are format'):
         import_dataset(file_of(make_atoms(1)), parameters=orm.Dict({'unit': 'eV'}))
