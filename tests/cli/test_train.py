@@ -128,6 +128,7 @@ def test_without_broker_nothing_is_submitted(run_cli: Run, programs: str, config
     from aiida.orm import ProcessNode, QueryBuilder
 
     stated = ('--dataset', dataset(12).pk, '--config', config_file(), '--computer', programs)
+    stated += ('--reference', 'least_squares')
     assert '--no-daemon' in run_cli('train', 'launch', *stated, fails=True).output
     assert QueryBuilder().append(ProcessNode).count() == 0
 
