@@ -28,7 +28,7 @@ def images(make_atoms):
 
 @pytest.fixture
 def checked(aiida_profile, aiida_code_installed, images, as_dataset, config):
-    """Return a function that runs the work chain as far as the data are checked; energies lack a reference."""
+    """Return a function that runs the work chain as far as the data are checked; the reference lacks an element."""
     nowhere = aiida_code_installed(label='none', filepath_executable='/nowhere', default_calc_job_plugin=None)
 
     def run(**inputs):
@@ -36,6 +36,7 @@ def checked(aiida_profile, aiida_code_installed, images, as_dataset, config):
             TrainPotentialWorkChain,
             datasets={'a': as_dataset(images)},
             config=config,
+            reference={'method': 'single_atom_energies', 'single_atom_energies': {'Cu': 0.0}},
             pace_train={'code': nowhere},
             **inputs,
         )
