@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -65,7 +66,7 @@ def main(output: Path, home: Path) -> int:
             create_profile(PROFILE, EMAIL)
             computer = get_or_create_localhost(str(home / 'work'))[0]
             register_programs(computer, str(local_bin_folder()), prepend_text=ONE_THREAD)
-        with daemon(console):
+        with daemon(console, home / 'work'):
             workchain = train(computer, console)
         results = write_results(workchain, output)
     except KeyboardInterrupt:
@@ -102,34 +103,29 @@ def train(computer: Computer, console: Console) -> ProcessNode:
     inputs = training_inputs(request)
     check_inputs(inputs)
     workchain: ProcessNode = submit(TrainPotentialWorkChain, **inputs)
-    try:
-        watch(workchain, console, interval=0.5)
-    except KeyboardInterrupt:
-        kill_jobs(computer)
-        raise
+    watch(workchain, console, interval=0.5)
     if not workchain.is_finished_ok:
         raise DemoError(f'the training failed: {reason_of_failure(workchain)}')
     return workchain
 
 
-def kill_jobs(computer: Computer) -> None:
-    """End the programs that run: they are no children of the daemon, and would go on without it."""
-    from aiida.orm import CalcJobNode, QueryBuilder
+def end_jobs(folder: Path) -> None:
+    """End the programs that run in a folder.
 
-    running = QueryBuilder().append(
-        CalcJobNode, filters={'attributes.process_state': {'!in': ['finished', 'excepted', 'killed']}}
-    )
-    jobs = [node.get_job_id() for node in running.all(flat=True) if node.get_job_id() is not None]
-    scheduler = computer.get_scheduler()
-    with computer.get_transport() as transport:
-        scheduler.set_transport(transport)
-        for job in jobs:
-            scheduler.kill_job(job)
+    They are no children of the daemon, and would go on without it. Asking AiiDA would miss one that was just submitted,
+    whose number it had no time to store.
+    """
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder.resolve()):
+                process.kill()
 
 
 @contextmanager
-def daemon(console: Console) -> Iterator[None]:
-    """Have a daemon with one worker run, and stop it whatever happens."""
+def daemon(console: Console, workdir: Path) -> Iterator[None]:
+    """Have a daemon with one worker run, and stop it and what it started whatever happens."""
     from aiida.engine.daemon.client import get_daemon_client
 
     client = get_daemon_client()
@@ -141,6 +137,7 @@ def daemon(console: Console) -> Iterator[None]:
         # also a daemon that did not answer in time is stopped
         if client.is_daemon_running:
             client.stop_daemon(wait=True, timeout=60)
+        end_jobs(workdir)
 
 
 @contextmanager
