@@ -38,5 +38,9 @@ class ConfigError(InputError):
     """Settings that Pacemaker would ignore or misread."""
 
 
+class ConfigWarning(UserWarning):
+    """Settings that are allowed, and probably not meant."""
+
+
 class OutputError(AutopipecError):
     """What a program of Pacemaker left behind cannot be understood."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from aiida.engine import CalcJob
 from aiida.sphinxext.process import AiidaProcessDirective
-from autopipec_types import describe_default, describe_type
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx import addnodes
@@ -17,6 +16,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+
+from aiida_autopipec.pacemaker.describe import describe_default, describe_type
 
 ENGINE_CODES_BELOW = 100
 """Exit codes below are AiiDA's own, for every process."""
@@ -199,9 +200,24 @@ class SettingsDirective(SphinxDirective):
         description = about.get(path) or about.get(path[:-1])
         if description:
             section += inline(description)
-        rows = [(code(item.path[-1]), *_field_cells(item.field, is_section=item.is_section)) for item in items]
-        section += table(['Key', 'Type', 'Default', 'Meaning'], rows, [22, 22, 12, 44])
+        header = ['Key', 'Type and range', 'Unit', 'Default', 'Meaning']
+        section += table(header, [self.row(item) for item in items], [20, 20, 8, 12, 40])
         return section
+
+    @staticmethod
+    def row(item: Any) -> tuple[nodes.Node, ...]:
+        """Return the cells of one setting, with a link to where Pacemaker documents or reads it."""
+        kind, default, meaning = _field_cells(item.field, is_section=item.is_section)
+        if item.kind is not None:
+            kind = inline(item.kind)
+        if item.default is not None:
+            default = inline(item.default)
+        if item.source:
+            documented = 'github.com' not in item.source
+            meaning += nodes.Text(' (')
+            meaning += nodes.reference(text='documentation' if documented else 'code', refuri=item.source)
+            meaning += nodes.Text(')')
+        return code(item.path[-1]), kind, inline(item.unit or ''), default, meaning
 
 
 class ModelDirective(SphinxDirective):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 
 #: A number that YAML 1.2 (which Pacemaker reads) knows and YAML 1.1 (which PyYAML reads) takes for text: ``1e-8``.
 YAML_1_2_NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
@@ -64,6 +65,20 @@ def plain(value: object) -> object:
     return value
 
 
+def about(
+    *, kind: str | None = None, unit: str | None = None, default: str | None = None, source: str | None = None
+) -> JsonDict:
+    """Return what the reference page says of a setting beyond its meaning, for ``json_schema_extra``.
+
+    :param kind: type and range in words, where the annotation does not say them.
+    :param unit: of the value, such as ``Å``.
+    :param default: what Pacemaker does without the key, where that is not the default of the field.
+    :param source: address of the documentation, where it is not that of the section.
+    """
+    stated = {'kind': kind, 'unit': unit, 'default': default, 'source': source}
+    return {key: value for key, value in stated.items() if value is not None}
+
+
 Number = Annotated[float, BeforeValidator(read_number)]
 Numbers = Annotated[tuple[Number, ...], BeforeValidator(as_tuple)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(as_tuple)]
@@ -74,6 +89,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra='forbid', strict=True, allow_inf_nan=False)
 
+    #: address of Pacemaker's documentation of this section
+    SOURCE: ClassVar[str] = ''
     #: attributes for which ``null`` means something to Pacemaker
     NULLABLE: ClassVar[frozenset[str]] = frozenset()
     #: attributes that exist here only: their keys stand beside those of this section in the file

@@ -34,6 +34,15 @@ def config_consistency(
     yield from _pyace_problems(fit) if backend.evaluator == 'pyace' else _tensorpot_problems(fit, potential)
 
 
+def callback_problems(fit: FitSettings, *, allowed: bool) -> Iterator[Problem]:
+    """Yield what is wrong with callbacks and the consent to them."""
+    if fit.callbacks is not None and not allowed:
+        text = 'would import and run code on the computer; if you mean it, set the top-level key allow_callbacks: true'
+        yield ('fit', 'callbacks'), text
+    if fit.callbacks is None and allowed:
+        yield ('allow_callbacks',), 'has no effect without fit.callbacks'
+
+
 def _reference_problems(data: DataSettings, elements: tuple[str, ...]) -> Iterator[Problem]:
     energies = data.reference_energy
     if not isinstance(energies, dict):

@@ -7,15 +7,14 @@ and functions for ``AlNi`` without ``NiAl`` end in a RuntimeError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
-from aiida_autopipec.pacemaker.config.base import Section
+from aiida_autopipec.pacemaker.config.basis_size import needed_shapes
 from aiida_autopipec.pacemaker.config.blocks import Bond, Embedding, FunctionBlock
-from aiida_autopipec.pacemaker.config.species import ALL, KEYWORDS, NARY, blocks, pairs, split_species
+from aiida_autopipec.pacemaker.config.inheritance import bond_of, embedding_keys, embedding_of, keys_by_block
+from aiida_autopipec.pacemaker.config.species import KEYWORDS, pairs, split_species
 
 Problem = tuple[tuple[str, ...], str]
-AnySection = TypeVar('AnySection', bound=Section)
 #: From this order on Pacemaker's table knows at most two different (element, n) in one function.
 FIRST_INCOMPLETE_ORDER = 6
 
@@ -37,11 +36,12 @@ def shape_problems(
     ]
     yield from foreign
     if not foreign:
-        keys = _keys_by_block(elements, functions)
+        keys = keys_by_block(elements, functions)
         yield from _embedding_problems(elements, embeddings)
-        yield from _bond_problems(elements, bonds)
+        yield from _bond_problems(elements, embeddings, bonds)
         yield from _function_problems(elements, functions, keys)
         yield from _limit_problems(elements, len(keys), functions_per_element)
+        yield from _radial_problems({block: functions[key] for block, key in keys.items()}, bonds)
 
 
 def foreign_elements(section: str, keys: Mapping[str, object], elements: Sequence[str]) -> Iterator[Problem]:
@@ -72,18 +72,9 @@ def _bond_key_problems(bonds: Mapping[str, Bond]) -> Iterator[Problem]:
             yield ('bonds', key), f'is the same bond as {names[0]}; state it once'
 
 
-def merged(sections: Iterable[AnySection]) -> AnySection:
-    """Return the settings of several sections as one, the later overriding the earlier key by key."""
-    first, *others = sections
-    for other in others:
-        first = first.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
-    return first
-
-
 def _embedding_problems(elements: Sequence[str], embeddings: Mapping[str, Embedding]) -> Iterator[Problem]:
     for element in elements:
-        keys = [key for key in (ALL, 'UNARY', element) if key in embeddings]
-        embedding = merged([Embedding(), *(embeddings[key] for key in keys)])
+        embedding = embedding_of(element, embeddings)
         missing = [key for key in ('npot', 'fs_parameters', 'ndensity') if getattr(embedding, key) is None]
         if missing:
             yield ('embeddings',), f'must state {", ".join(missing)} for {element} (under {element} or ALL)'
@@ -91,20 +82,33 @@ def _embedding_problems(elements: Sequence[str], embeddings: Mapping[str, Embedd
             wanted, length = 2 * embedding.ndensity, len(embedding.fs_parameters)
             if wanted != length:
                 text = f'must hold {wanted} numbers for {element} (ndensity = {embedding.ndensity}), not {length}'
-                yield ('embeddings', keys[-1], 'fs_parameters'), text
+                yield ('embeddings', embedding_keys(element, embeddings)[-1], 'fs_parameters'), text
 
 
-def _bond_problems(elements: Sequence[str], bonds: Mapping[str, Bond]) -> Iterator[Problem]:
-    inner_types = set()
-    for first, second in pairs(elements):
-        if first <= second:
-            names = [first, first + first] if first == second else [first + second, second + first]
-            keys = [ALL, 'UNARY' if first == second else 'BINARY', *names]
-            bond = merged([Bond(), *(bonds[key] for key in keys if key in bonds)])
-            inner_types.add(bond.inner_cutoff_type or 'distance')
-            yield from _one_bond_problems(names[0], bond)
+def _bond_problems(
+    elements: Sequence[str], embeddings: Mapping[str, Embedding], bonds: Mapping[str, Bond]
+) -> Iterator[Problem]:
+    every = {pair: bond_of(pair, bonds) for pair in pairs(elements) if pair[0] <= pair[1]}
+    for pair, bond in every.items():
+        yield from _one_bond_problems(bond_name(pair), bond)
+        if bond.core_repulsion is not None:
+            yield from _core_problems(pair, embeddings)
+    inner_types = sorted({bond.inner_cutoff_type or 'distance' for bond in every.values()})
     if len(inner_types) > 1:
-        yield ('bonds',), f'must have one inner_cutoff_type for all bonds, not {", ".join(sorted(inner_types))}'
+        yield ('bonds',), f'must have one inner_cutoff_type for all bonds, not {", ".join(inner_types)}'
+
+
+def bond_name(pair: tuple[str, str]) -> str:
+    """Return a bond as the file names it: ``Al`` or ``AlNi``."""
+    return pair[0] if pair[0] == pair[1] else ''.join(pair)
+
+
+def _core_problems(pair: tuple[str, str], embeddings: Mapping[str, Embedding]) -> Iterator[Problem]:
+    """Yield elements whose embedding would go on acting inside the core: Pacemaker's default is 100 keV."""
+    for element in sorted(set(pair)):
+        if embedding_of(element, embeddings).rho_core_cut is None:
+            text = f'must state rho_core_cut for {element}, for its bond {bond_name(pair)} has a core-repulsion'
+            yield ('embeddings',), f'{text} (1 to 3000 eV; without it the embedding acts on up to 100000 eV)'
 
 
 def _one_bond_problems(name: str, bond: Bond) -> Iterator[Problem]:
@@ -118,14 +122,6 @@ def _one_bond_problems(name: str, bond: Bond) -> Iterator[Problem]:
         yield ('bonds',), f'must state r_in and delta_in for {name}, without which core-repulsion never acts'
     for (key,), text in bond.problems():
         yield ('bonds',), f'{key} of {name} {text}'
-
-
-def _keys_by_block(elements: Sequence[str], functions: Mapping[str, FunctionBlock]) -> dict[tuple[str, ...], str]:
-    """Return for each species block that gets functions the most specific key that states them."""
-    names = {size: name for name, size in NARY.items()}
-    keys = {block: (ALL, names.get(len(block), ALL), ''.join(block)) for block in blocks(elements)}
-    stated = {block: [key for key in choices if key in functions] for block, choices in keys.items()}
-    return {block: found[-1] for block, found in stated.items() if found}
 
 
 def _function_problems(
@@ -151,3 +147,14 @@ def _limit_problems(elements: Sequence[str], n_blocks: int, per_element: int | N
         smallest = -(-n_blocks // len(elements))
         text = f'must be at least {smallest}, or each of the {n_blocks} blocks is left without functions'
         yield ('functions', 'number_of_functions_per_element'), f'{text}, not {per_element}'
+
+
+def _radial_problems(blocks: Mapping[tuple[str, ...], FunctionBlock], bonds: Mapping[str, Bond]) -> Iterator[Problem]:
+    """Yield numbers of radial functions below what the functions need, which Pacemaker refuses."""
+    for pair, shape in needed_shapes(blocks).items():
+        bond = bond_of(pair, bonds)
+        for key, needed in shape._asdict().items():
+            stated = getattr(bond, key)
+            if stated is not None and stated < needed:
+                text = f'{key} of {bond_name(pair)} must be at least {needed}, which the functions need, not {stated}'
+                yield ('bonds',), text

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PlainValidator
 
-from aiida_autopipec.pacemaker.config.base import Section, SectionError, read_number
+from aiida_autopipec.pacemaker.config import sources
+from aiida_autopipec.pacemaker.config.base import Section, SectionError, about, read_number
 from aiida_autopipec.pacemaker.config.blocks import Positive
 from aiida_autopipec.pacemaker.config.names import nearest
 from aiida_autopipec.pacemaker.config.species import SYMBOLS
@@ -55,6 +56,8 @@ def _energy_problems(key: object, value: object) -> Iterator[str]:
 class DataSettings(Section):
     """How Pacemaker treats the dataset."""
 
+    SOURCE: ClassVar[str] = sources.DATA
+
     NULLABLE: ClassVar[frozenset[str]] = frozenset({'reference_energy'})
 
     reference_energy: Annotated[ReferenceEnergy, PlainValidator(read_reference_energy)] = Field(
@@ -62,8 +65,13 @@ class DataSettings(Section):
         description='Single-atom energies (eV) that Pacemaker subtracts from energy, overwriting energy_corrected: '
         'a mapping with an optional shift, auto (least squares), a table, or 0; default null: energy_corrected '
         'of the dataset is used as it is.',
+        json_schema_extra=about(
+            kind='mapping of elements and `shift` to numbers, `auto`, `VASP_PBE_500_0.125_0.1_NM`, `0` or null',
+            unit='eV',
+            source=sources.REFERENCE_ENERGY,
+        ),
     )
-    aug_factor: Positive = Field(
+    aug_factor: Annotated[Positive, Field(le=1)] = Field(
         default=1e-4, description='Factor on the weights of structures whose name starts with augmented.'
     )
     ignore_weights: bool = Field(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
-from aiida_autopipec.pacemaker.config.base import Section, SectionError, read_number
-from aiida_autopipec.pacemaker.config.blocks import NotNegative, Positive, PositiveInt
+from aiida_autopipec.pacemaker.config import sources
+from aiida_autopipec.pacemaker.config.base import Section, SectionError, about, as_tuple, read_number
+from aiida_autopipec.pacemaker.config.blocks import Positive, PositiveInt, Small
 from aiida_autopipec.pacemaker.config.loss import Loss, Weighting
 from aiida_autopipec.pacemaker.config.optimizer import Optimizer, OptimizerOptions
 from aiida_autopipec.pacemaker.config.trainable import Trainable
+
+#: ``module.function``, as ``active_import`` of ``pyace/generalfit.py`` takes it apart.
+CALLBACK = r'^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$'
 
 LadderStep = int | float | list[int | float]
 
@@ -41,13 +45,19 @@ def _one_step(value: object) -> int | float:
 class FitSettings(Section):
     """What is minimised, how, and until when."""
 
+    SOURCE: ClassVar[str] = sources.FIT
+
     loss: Loss = Field(default=Loss(), description='Weights of the terms of the loss function.')
     weighting: Weighting | None = Field(
-        default=None, description='Policy that weights and chooses structures; default: all structures alike.'
+        default=None,
+        description='Policy that weights and chooses structures; default: all structures alike.',
+        json_schema_extra=about(default='all alike'),
     )
     optimizer: Optimizer = Field(default='BFGS', description='Method of scipy.optimize.minimize.')
     options: OptimizerOptions | None = Field(
-        default=None, description="Options of the method; with tensorpot they replace Pacemaker's own gtol and disp."
+        default=None,
+        description="Options of the method; with tensorpot they replace Pacemaker's own gtol and disp.",
+        json_schema_extra=about(default='those of scipy'),
     )
     maxiter: PositiveInt = Field(
         default=100, description='Largest number of iterations of each minimisation (each cycle and ladder step).'
@@ -55,35 +65,57 @@ class FitSettings(Section):
     repulsion: Literal['auto'] | None = Field(
         default=None,
         description='auto: after the fit, ZBL core repulsion below the shortest distance of each pair in the data.',
+        json_schema_extra=about(default='none'),
     )
     trainable_parameters: Trainable = Field(
-        default='ALL', description='Groups of elements, and func or radial, that the fit may change.'
+        default='ALL',
+        description='Groups of elements, and func or radial, that the fit may change.',
+        json_schema_extra=about(
+            kind='group of elements, `func`, `radial`, list of groups, or mapping of groups to `func`, `radial`'
+        ),
     )
     fit_cycles: PositiveInt = Field(default=1, description='Number of minimisations in a row; the best one is kept.')
-    noise_relative_sigma: NotNegative = Field(
+    noise_relative_sigma: Small = Field(
         default=0.0, description='Relative noise on the trainable coefficients before each cycle after the first.'
     )
-    noise_absolute_sigma: NotNegative = Field(
+    noise_absolute_sigma: Small = Field(
         default=0.0, description='Absolute noise on the trainable coefficients before each cycle after the first.'
     )
-    randomize_func_coeffs: NotNegative = Field(
+    randomize_func_coeffs: Small = Field(
         default=0.0, description='Width of new random function coefficients for each cycle: an ensemble of fits.'
     )
     ladder_step: Annotated[LadderStep, PlainValidator(read_ladder_step)] | None = Field(
         default=None,
         description='Grow the basis by so many functions, by this fraction, or by the larger of both: [10, 0.02].',
+        json_schema_extra=about(
+            kind='integer ≥ 1, fraction between 0 and 1, or a list of both', default='no ladder', source=sources.LADDER
+        ),
     )
     ladder_type: Literal['body_order', 'power_order'] | None = Field(
-        default=None, description='Order in which the ladder adds functions; default body_order.'
+        default=None,
+        description='Order in which the ladder adds functions; default body_order.',
+        json_schema_extra=about(default='body_order'),
     )
-    min_relative_train_loss_per_iter: Positive | None = Field(
-        default=None, description='Stop when the train loss falls by less than this fraction per iteration.'
+    min_relative_train_loss_per_iter: Annotated[Positive, Field(le=1)] | None = Field(
+        default=None,
+        description='Stop when the train loss falls by less than this fraction per iteration.',
+        json_schema_extra=about(default='never'),
     )
-    min_relative_test_loss_per_iter: Positive | None = Field(
-        default=None, description='Stop when the test loss falls by less than this fraction per iteration.'
+    min_relative_test_loss_per_iter: Annotated[Positive, Field(le=1)] | None = Field(
+        default=None,
+        description='Stop when the test loss falls by less than this fraction per iteration.',
+        json_schema_extra=about(default='never'),
     )
     early_stopping_patience: PositiveInt = Field(
         default=200, description='Number of iterations over which early stopping looks back.'
+    )
+
+    callbacks: Annotated[tuple[Annotated[str, Field(pattern=CALLBACK)], ...], BeforeValidator(as_tuple)] | None = Field(
+        default=None,
+        min_length=1,
+        description='Functions that Pacemaker imports and calls after each iteration, as module.function; they must be '
+        'installed on the computer, and need the top-level key allow_callbacks.',
+        json_schema_extra=about(kind='list of names such as `module.function`', default='none'),
     )
 
     @model_validator(mode='after')
@@ -119,6 +151,12 @@ class FitSettings(Section):
         if 'early_stopping_patience' in self.model_fields_set and thresholds == (None, None):
             text = 'has no effect without min_relative_train_loss_per_iter or min_relative_test_loss_per_iter'
             problems.append((('early_stopping_patience',), text))
+        if self.min_relative_test_loss_per_iter is not None and self.ladder_step is not None:
+            text = (
+                'must not be combined with ladder_step: if a step ends by maxiter while this criterion is met, '
+                'Pacemaker crashes and the ladder is lost (python-ace issue 86); use min_relative_train_loss_per_iter'
+            )
+            problems.append((('min_relative_test_loss_per_iter',), text))
         if self.ladder_type is not None and self.ladder_step is None:
             problems.append((('ladder_type',), 'has no effect without fit.ladder_step'))
         return problems

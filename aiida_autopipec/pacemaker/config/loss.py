@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 from typing_extensions import Self
 
-from aiida_autopipec.pacemaker.config.base import Number, Section, SectionError, read_number
-from aiida_autopipec.pacemaker.config.blocks import NotNegative, Positive, PositiveInt
+from aiida_autopipec.pacemaker.config import sources
+from aiida_autopipec.pacemaker.config.base import Number, Section, SectionError, about, read_number
+from aiida_autopipec.pacemaker.config.blocks import PositiveInt, Small
 
 #: What ``numpy.random.seed`` takes.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -27,22 +28,29 @@ def read_kappa(value: object) -> float | Literal['auto']:
     raise ValueError(f'must be a number from 0 (energies only) to 1 (forces only), or auto, not {value!r}')
 
 
+#: An energy (eV/atom) or force (eV/Å) that tells good structures from bad ones.
+WeightingEnergy = Annotated[Number, Field(gt=0, le=1000)]
+
+
 class Loss(Section):
     """The function that the fit minimises."""
+
+    SOURCE: ClassVar[str] = sources.FIT
 
     kappa: Annotated[float | Literal['auto'], PlainValidator(read_kappa)] = Field(
         default=0.0,
         description='Weight of forces against energies: 0 energies only, 1 forces only, auto from their variances.',
+        json_schema_extra=about(kind='number from 0 to 1, or `auto`'),
     )
-    l1_coeffs: NotNegative = Field(default=0.0, alias='L1_coeffs', description='L1 regularisation of coefficients.')
-    l2_coeffs: NotNegative = Field(default=0.0, alias='L2_coeffs', description='L2 regularisation of coefficients.')
-    w0_rad: NotNegative = Field(default=0.0, description='Smoothness of radial functions: weight of their values.')
-    w1_rad: NotNegative = Field(default=0.0, description='Smoothness of radial functions: weight of first derivatives.')
-    w2_rad: NotNegative = Field(
-        default=0.0, description='Smoothness of radial functions: weight of second derivatives.'
-    )
-    w_orth: NotNegative = Field(
-        default=0.0, description='Weight of orthogonality of radial functions (evaluator tensorpot only).'
+    l1_coeffs: Small = Field(default=0.0, alias='L1_coeffs', description='L1 regularisation of coefficients.')
+    l2_coeffs: Small = Field(default=0.0, alias='L2_coeffs', description='L2 regularisation of coefficients.')
+    w0_rad: Small = Field(default=0.0, description='Smoothness of radial functions: weight of their values.')
+    w1_rad: Small = Field(default=0.0, description='Smoothness of radial functions: weight of first derivatives.')
+    w2_rad: Small = Field(default=0.0, description='Smoothness of radial functions: weight of second derivatives.')
+    w_orth: Small = Field(
+        default=0.0,
+        description='Weight of orthogonality of radial functions (evaluator tensorpot only).',
+        json_schema_extra=about(source=sources.CODE_LOSS),
     )
 
 
@@ -60,28 +68,65 @@ def read_policy(value: Any) -> Any:
     return value
 
 
+def read_none(value: object) -> object:
+    """Return nothing for the text ``None``, as ``EnergyBasedWeightingPolicy`` does with ``wlow``."""
+    return None if isinstance(value, str) and value.lower() == 'none' else value
+
+
 class EnergyWeighting(Section):
     """Weights that fall with the energy above the ground state, and a choice of structures."""
+
+    SOURCE: ClassVar[str] = sources.FIT
 
     NULLABLE: ClassVar[frozenset[str]] = frozenset({'wlow'})
 
     type: Literal['EnergyBasedWeightingPolicy'] = Field(description='Name of the policy.')
     nfit: PositiveInt | None = Field(
-        default=None, description='Number of structures to use, those below DElow first; default: all.'
+        default=None,
+        description='Number of structures to use, those below DElow first; default: all.',
+        json_schema_extra=about(default='all'),
     )
-    n_lower: PositiveInt | None = Field(default=None, description='Number of structures to use below DElow.')
-    n_upper: PositiveInt | None = Field(default=None, description='Number of structures to use from DElow to DEup.')
-    de_low: Positive = Field(default=1.0, alias='DElow', description='Energy in eV/atom up to which all are used.')
-    de_up: Positive = Field(
-        default=10.0, alias='DEup', description='Energy in eV/atom from which structures are dropped, above DElow.'
+    n_lower: PositiveInt | None = Field(
+        default=None,
+        description='Number of structures to use below DElow.',
+        json_schema_extra=about(default='all', source=sources.CODE_DATA),
     )
-    df_up: Positive | None = Field(
-        default=None, alias='DFup', description='Force in eV/Å above which structures are dropped; default: none.'
+    n_upper: PositiveInt | None = Field(
+        default=None,
+        description='Number of structures to use from DElow to DEup.',
+        json_schema_extra=about(default='all', source=sources.CODE_DATA),
     )
-    de: Positive = Field(default=1.0, alias='DE', description='Shift in eV/atom in the energy weights.')
-    df: Positive = Field(default=1.0, alias='DF', description='Shift in the force weights.')
-    wlow: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
-        default=None, description='Total weight of the structures below DElow, between 0 and 1; null: not adjusted.'
+    de_low: WeightingEnergy = Field(
+        default=1.0,
+        alias='DElow',
+        description='Energy in eV/atom up to which all are used.',
+        json_schema_extra=about(unit='eV/atom'),
+    )
+    de_up: WeightingEnergy = Field(
+        default=10.0,
+        alias='DEup',
+        description='Energy in eV/atom from which structures are dropped, above DElow.',
+        json_schema_extra=about(unit='eV/atom'),
+    )
+    df_up: WeightingEnergy | None = Field(
+        default=None,
+        alias='DFup',
+        description='Force in eV/Å above which structures are dropped; default: none.',
+        json_schema_extra=about(default='none', unit='eV/Å'),
+    )
+    de: WeightingEnergy = Field(
+        default=1.0,
+        alias='DE',
+        description='Shift in eV/atom in the energy weights.',
+        json_schema_extra=about(unit='eV/atom'),
+    )
+    df: WeightingEnergy = Field(
+        default=1.0, alias='DF', description='Shift in the force weights.', json_schema_extra=about(unit='eV²/Å²')
+    )
+    wlow: Annotated[Annotated[Number, Field(gt=0, lt=1)] | None, BeforeValidator(read_none)] = Field(
+        default=None,
+        description='Total weight of the structures below DElow, between 0 and 1; null: not adjusted.',
+        json_schema_extra=about(default='not adjusted'),
     )
     energy: Literal['convex_hull', 'cohesive'] = Field(
         default='convex_hull', description='Energies count from the convex hull or from the lowest energy per atom.'
@@ -89,7 +134,11 @@ class EnergyWeighting(Section):
     reftype: Literal['all', 'bulk', 'cluster'] = Field(
         default='all', description='Use all structures, only periodic ones, or only those that are not.'
     )
-    seed: Seed | None = Field(default=None, description='Seed of the choice of structures; default: the top seed.')
+    seed: Seed | None = Field(
+        default=None,
+        description='Seed of the choice of structures; default: the top seed.',
+        json_schema_extra=about(default='the top seed'),
+    )
 
     @model_validator(mode='after')
     def check(self) -> Self:

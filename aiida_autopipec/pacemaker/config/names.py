@@ -14,7 +14,7 @@ _LEGACY = 'is the old form for a single element: use elements, embeddings, bonds
 #: Keys that exist in some input file, and why they do not stand here. ``*`` is any elements.
 ADVICE: dict[Path, str] = {
     ('cutoff',): 'is ignored by Pacemaker 0.4, which takes the largest rcut of potential.bonds; remove it',
-    ('callbacks',): 'would import and run code on the computer and is not allowed; remove it',
+    ('callbacks',): 'is not read there; use fit.callbacks, with the top-level key allow_callbacks',
     ('data', 'filename'): 'belongs to the calculation: pass the structures as the input dataset',
     ('data', 'test_filename'): 'belongs to the calculation: pass the structures as the input test_dataset',
     ('data', 'test_size'): 'would split anew in each run: use the split of the WorkChain or the input test_dataset',
@@ -27,7 +27,6 @@ ADVICE: dict[Path, str] = {
     ('potential', 'nradmax'): _LEGACY,
     ('potential', 'lmax'): _LEGACY,
     ('potential', 'func_coefs_init'): _LEGACY,
-    ('fit', 'callbacks'): 'would import and run code on the computer and is not allowed; remove it',
     ('fit', 'optimizer_options'): 'is not read by Pacemaker; use fit.options',
     ('fit', 'options', 'maxiter'): 'would compete with fit.maxiter; set that instead',
     ('fit', 'weighting', 'cutoff'): 'is ignored by Pacemaker; remove it',

@@ -6,13 +6,14 @@ scipy only warns of an option that the chosen method does not know, so each opti
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
-from aiida_autopipec.pacemaker.config.base import Numbers, Section, SectionError, as_tuple
-from aiida_autopipec.pacemaker.config.blocks import NotNegative, Positive, PositiveInt
+from aiida_autopipec.pacemaker.config import sources
+from aiida_autopipec.pacemaker.config.base import Numbers, Section, SectionError, about, as_tuple
+from aiida_autopipec.pacemaker.config.blocks import NotNegative, Positive, PositiveInt, Small
 
 Optimizer = Literal['BFGS', 'L-BFGS-B', 'CG', 'Nelder-Mead', 'Powell', 'TNC']
 #: What evaluator ``tensorpot`` can use with these options (``tensorpotential/compat/pace/fit.py``, 0.6.2).
@@ -36,18 +37,28 @@ Matrix = Annotated[tuple[Annotated[Numbers, Field(min_length=1)], ...], BeforeVa
 class OptimizerOptions(Section):
     """Options of the minimiser; which of them exist depends on the optimizer."""
 
-    disp: bool | None = Field(default=None, description='Print the convergence message (Pacemaker: true).')
-    gtol: NotNegative | None = Field(
-        default=None, description='Stop when the gradient is below this (Pacemaker: 1e-8).'
+    SOURCE: ClassVar[str] = sources.SCIPY
+
+    disp: bool | None = Field(
+        default=None,
+        description='Print the convergence message (Pacemaker: true).',
+        json_schema_extra=about(default='true'),
     )
-    ftol: NotNegative | None = Field(default=None, description='Stop when the relative change of the loss is below.')
-    xtol: NotNegative | None = Field(default=None, description='Stop when the change of parameters is below this.')
-    xrtol: NotNegative | None = Field(default=None, description='Stop when the relative step is below this (BFGS).')
-    xatol: NotNegative | None = Field(default=None, description='Stop when parameters differ by less (Nelder-Mead).')
-    fatol: NotNegative | None = Field(default=None, description='Stop when losses differ by less (Nelder-Mead).')
+    gtol: Small | None = Field(
+        default=None,
+        description='Stop when the gradient is below this (Pacemaker: 1e-8).',
+        json_schema_extra=about(default='1e-8'),
+    )
+    ftol: Small | None = Field(default=None, description='Stop when the relative change of the loss is below.')
+    xtol: Small | None = Field(default=None, description='Stop when the change of parameters is below this.')
+    xrtol: Small | None = Field(default=None, description='Stop when the relative step is below this (BFGS).')
+    xatol: Small | None = Field(default=None, description='Stop when parameters differ by less (Nelder-Mead).')
+    fatol: Small | None = Field(default=None, description='Stop when losses differ by less (Nelder-Mead).')
     norm: Positive | None = Field(default=None, description='Order of the norm that is held against gtol.')
-    eps: Positive | None = Field(default=None, description='Step of numerical derivatives.')
-    finite_diff_rel_step: Positive | None = Field(default=None, description='Relative step of numerical derivatives.')
+    eps: Annotated[Positive, Field(le=1)] | None = Field(default=None, description='Step of numerical derivatives.')
+    finite_diff_rel_step: Annotated[Positive, Field(le=1)] | None = Field(
+        default=None, description='Relative step of numerical derivatives.'
+    )
     c1: Annotated[Positive, Field(lt=1)] | None = Field(default=None, description='Armijo parameter, below c2.')
     c2: Annotated[Positive, Field(lt=1)] | None = Field(default=None, description='Curvature parameter, above c1.')
     hess_inv0: Matrix | None = Field(

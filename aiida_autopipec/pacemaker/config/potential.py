@@ -15,10 +15,20 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from aiida_autopipec.pacemaker.config.base import Section, SectionError
-from aiida_autopipec.pacemaker.config.blocks import Bond, Embedding, FunctionBlock, Positive, PositiveInt
+from aiida_autopipec.pacemaker.config import sources
+from aiida_autopipec.pacemaker.config.base import Number, Section, SectionError, about
+from aiida_autopipec.pacemaker.config.basis_size import BasisSize, basis_size
+from aiida_autopipec.pacemaker.config.blocks import Bond, Embedding, FunctionBlock, PositiveInt
 from aiida_autopipec.pacemaker.config.coverage import shape_problems
-from aiida_autopipec.pacemaker.config.species import BondKey, Elements, EmbeddingKey, FunctionKey, SpeciesMapping
+from aiida_autopipec.pacemaker.config.inheritance import bond_of
+from aiida_autopipec.pacemaker.config.species import (
+    BondKey,
+    Elements,
+    EmbeddingKey,
+    FunctionKey,
+    SpeciesMapping,
+    pairs,
+)
 
 #: The only key of ``functions`` that stands for no elements.
 FUNCTIONS_LIMIT = 'number_of_functions_per_element'
@@ -27,11 +37,14 @@ FUNCTIONS_LIMIT = 'number_of_functions_per_element'
 class Functions(Section):
     """The basis functions, by elements, and how many of them to keep."""
 
+    SOURCE: ClassVar[str] = sources.POTENTIAL
+
     SPREAD: ClassVar[frozenset[str]] = frozenset({'blocks'})
 
     number_of_functions_per_element: PositiveInt | None = Field(
         default=None,
         description='Largest number of functions per element to keep, lowest power order first; default: all.',
+        json_schema_extra=about(default='all'),
     )
     blocks: Annotated[dict[FunctionKey, FunctionBlock], SpeciesMapping] = Field(
         description='Functions by ALL, UNARY, …, QUINARY or elements (AlNi: Ni around Al); the specific key wins.'
@@ -57,10 +70,18 @@ class Functions(Section):
 class PotentialShape(Section):
     """The B-basis: elements, and their embeddings, bonds and functions."""
 
-    delta_spline_bins: Positive = Field(
-        default=0.001, alias='deltaSplineBins', description='Spacing in Å of the splines of the radial functions.'
+    SOURCE: ClassVar[str] = sources.POTENTIAL
+
+    delta_spline_bins: Annotated[Number, Field(ge=1e-5, le=0.1)] = Field(
+        default=0.001,
+        alias='deltaSplineBins',
+        description='Spacing in Å of the splines of the radial functions.',
+        json_schema_extra=about(unit='Å'),
     )
-    elements: Elements = Field(description='Chemical symbols of all elements, in any order.')
+    elements: Elements = Field(
+        description='Chemical symbols of all elements, in any order.',
+        json_schema_extra=about(kind='list of different chemical symbols'),
+    )
     embeddings: Annotated[dict[EmbeddingKey, Embedding], SpeciesMapping] = Field(
         description='Embeddings by ALL, UNARY or element; the specific key overrides the general one.'
     )
@@ -71,6 +92,7 @@ class PotentialShape(Section):
     overwrite_blocks_from_initial_bbasis: bool = Field(
         default=False,
         description='Take the blocks of the initial potential as they are, instead of only those missing here.',
+        json_schema_extra=about(source=sources.CODE_BASIS),
     )
 
     @model_validator(mode='after')
@@ -90,11 +112,25 @@ class PotentialShape(Section):
     @property
     def cutoff(self) -> float:
         """Return the largest outer cutoff in Å, from which Pacemaker builds its neighbour lists."""
-        return max(bond.rcut for bond in self.bonds.values() if bond.rcut is not None)
+        merged = (bond_of(pair, self.bonds) for pair in pairs(self.elements))
+        return max(bond.rcut for bond in merged if bond.rcut is not None)
+
+    @property
+    def size(self) -> BasisSize:
+        """Return the number of functions and parameters."""
+        return basis_size(
+            self.elements,
+            self.embeddings,
+            self.bonds,
+            self.functions.blocks,
+            self.functions.number_of_functions_per_element,
+        )
 
 
 class GivenPotential(Section):
     """The shape of the potential that the calculation is given, without its coefficients."""
+
+    SOURCE: ClassVar[str] = sources.UPFIT
 
     reset: Literal[True] = Field(
         description='Start from the shape of the given potential with all functions at zero and default radials.'

@@ -26,6 +26,7 @@ _REQUIREMENTS: dict[str, Callable[[dict[str, Any]], str]] = {
     'dict_type': lambda _: 'must be a mapping',
     'model_type': lambda _: 'must be a mapping',
     'invalid_key': lambda _: 'must be a text key',
+    'string_pattern_mismatch': lambda _: 'must be written as module.function',
     'literal_error': lambda ctx: f'must be {str(ctx["expected"]).replace(chr(39), "")}',
     'greater_than': lambda ctx: f'must be greater than {ctx["gt"]:g}',
     'greater_than_equal': lambda ctx: f'must be at least {ctx["ge"]:g}',

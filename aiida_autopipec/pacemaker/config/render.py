@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida_autopipec.pacemaker.config.dump import dump_yaml
 from aiida_autopipec.pacemaker.config.potential import PotentialShape
 from aiida_autopipec.pacemaker.config.training import TrainingConfig
+from aiida_autopipec.pacemaker.config.versions import CURRENT_VERSION, needs_cutoff
 from aiida_autopipec.pacemaker.errors import ConfigError
 
 
@@ -14,6 +15,8 @@ def render_input_yaml(
     train_filename: str,
     test_filename: str | None = None,
     initial_potential_filename: str | None = None,
+    version: str = CURRENT_VERSION,
+    cutoff: float | None = None,
 ) -> str:
     """Return ``input.yaml`` as ``pacemaker`` reads it (``pyace/cli/pacemaker.py``, python-ace 0.4.0rc1).
 
@@ -30,7 +33,9 @@ def render_input_yaml(
     :param train_filename: name of the training set, ending in ``.pckl.gzip``.
     :param test_filename: name of the test set, ending in ``.pckl.gzip``.
     :param initial_potential_filename: name of a B-basis potential, ending in ``.yaml``.
-    :raises ConfigError: if a setting needs a file that is not given.
+    :param version: of the Pacemaker that reads the file; see ``config/versions.py``.
+    :param cutoff: largest cutoff (Å) of the initial potential, for a version before 0.4 where ``config`` has no shape.
+    :raises ConfigError: if a setting needs a file or a cutoff that is not given, or the version is not known.
     """
     if config.needs_initial_potential and initial_potential_filename is None:
         raise ConfigError('potential: is missing; state a shape, or pass a potential as the input initial_potential.')
@@ -39,6 +44,9 @@ def render_input_yaml(
             'fit.min_relative_test_loss_per_iter: has no effect without test structures; pass the input test_dataset.'
         )
     settings = config.to_dict()
+    settings.pop('allow_callbacks', None)  # a key of this plugin, not of Pacemaker
+    if needs_cutoff(version):
+        settings['cutoff'] = _cutoff(config, cutoff)
     data = {'filename': train_filename}
     if test_filename is not None:
         data['test_filename'] = test_filename
@@ -51,5 +59,15 @@ def render_input_yaml(
             settings['potential']['initial_potential'] = initial_potential_filename
         else:
             settings['potential'] = {'filename': initial_potential_filename, **settings['potential']}
-    order = ('seed', 'metadata', 'potential', 'data', 'fit', 'backend')
+    order = ('cutoff', 'seed', 'metadata', 'potential', 'data', 'fit', 'backend')
     return dump_yaml({key: settings[key] for key in order if key in settings})
+
+
+def _cutoff(config: TrainingConfig, of_initial_potential: float | None) -> float:
+    """Return the cutoff of the neighbour lists in Å: that of all potentials that the fit uses."""
+    known = [cutoff for cutoff in (config.cutoff, of_initial_potential) if cutoff is not None]
+    if not known:
+        raise ConfigError(
+            'potential: states no cutoff, which Pacemaker before 0.4 needs; state a shape, or use Pacemaker 0.4.'
+        )
+    return max(known)

@@ -77,6 +77,9 @@ def _mapping_problems(value: dict[Any, Any]) -> Iterator[tuple[tuple[str, ...], 
 def _kinds(value: object) -> str | list[str]:
     if isinstance(value, str) and value in (*KINDS, 'all'):
         return value
+    # {func, radial} is a mapping without values to YAML, and a form that Pacemaker's documentation shows
+    if isinstance(value, dict) and not any(value.values()):
+        value = list(value)
     kinds = list(value) if isinstance(value, list | tuple) else []
     if not kinds or any(kind not in KINDS for kind in kinds) or len(set(kinds)) < len(kinds):
         raise ValueError(f'must be func, radial, all or [func, radial], not {value!r}')

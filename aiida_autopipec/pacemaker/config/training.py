@@ -1,16 +1,19 @@
-"""``TrainingConfig``: everything that Pacemaker 0.4 reads from ``input.yaml``, apart from file names."""
+"""``TrainingConfig``: everything that Pacemaker reads from ``input.yaml``, apart from file names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import Self
 
+from aiida_autopipec.pacemaker.config import sources
 from aiida_autopipec.pacemaker.config.backend import BackendSettings
-from aiida_autopipec.pacemaker.config.base import Section, SectionError, plain
-from aiida_autopipec.pacemaker.config.consistency import config_consistency
+from aiida_autopipec.pacemaker.config.base import Section, SectionError, about, plain
+from aiida_autopipec.pacemaker.config.basis_size import BasisSize
+from aiida_autopipec.pacemaker.config.consistency import callback_problems, config_consistency
 from aiida_autopipec.pacemaker.config.data import DataSettings
 from aiida_autopipec.pacemaker.config.dump import dump_yaml
 from aiida_autopipec.pacemaker.config.fit import FitSettings
@@ -29,19 +32,42 @@ class TrainingConfig(Section):
     :func:`aiida_autopipec.pacemaker.config.render.render_input_yaml`.
     """
 
+    SOURCE: ClassVar[str] = sources.PAGE
     NULLABLE: ClassVar[frozenset[str]] = frozenset({'potential'})
 
-    seed: Seed = Field(default=42, description='Seed of all random numbers of the fit.')
+    seed: Seed = Field(
+        default=42,
+        description='Seed of all random numbers of the fit.',
+        json_schema_extra=about(source=sources.CODE_PROGRAM),
+    )
     metadata: Annotated[dict[str, str], Field(min_length=1)] | None = Field(
-        default=None, description='Notes kept in the input file; Pacemaker 0.4 does not carry them to the potential.'
+        default=None,
+        description='Notes kept in the input file; Pacemaker 0.4 does not carry them to the potential.',
+        json_schema_extra=about(default='none', source=sources.METADATA),
     )
     potential: Potential | None = Field(
         default=None,
         description='Shape of the potential; without it the fit goes on from the given initial potential.',
+        json_schema_extra=about(default='the given one', source=sources.POTENTIAL),
     )
-    data: DataSettings = Field(default=DataSettings(), description='Treatment of the dataset.')
-    fit: FitSettings = Field(default=FitSettings(), description='Loss, weights, minimiser, cycles and ladder.')
-    backend: BackendSettings = Field(default=BackendSettings(), description='What evaluates the potential.')
+    allow_callbacks: bool = Field(
+        default=False,
+        description='Consent to fit.callbacks, which import and run code on the computer; a key of this plugin.',
+        json_schema_extra=about(source=''),
+    )
+    data: DataSettings = Field(
+        default=DataSettings(), description='Treatment of the dataset.', json_schema_extra=about(source=sources.DATA)
+    )
+    fit: FitSettings = Field(
+        default=FitSettings(),
+        description='Loss, weights, minimiser, cycles and ladder.',
+        json_schema_extra=about(source=sources.FIT),
+    )
+    backend: BackendSettings = Field(
+        default=BackendSettings(),
+        description='What evaluates the potential.',
+        json_schema_extra=about(source=sources.BACKEND),
+    )
 
     @classmethod
     def model_validate(cls, obj: Any, **kwargs: Any) -> Self:
@@ -66,6 +92,7 @@ class TrainingConfig(Section):
     def check(self) -> Self:
         """Check the sections against each other."""
         SectionError.raise_any(config_consistency(self.potential, self.data, self.fit, self.backend))
+        SectionError.raise_any(callback_problems(self.fit, allowed=self.allow_callbacks))
         return self
 
     @property
@@ -77,6 +104,11 @@ class TrainingConfig(Section):
     def cutoff(self) -> float | None:
         """Return the largest outer cutoff in Å; nothing if the potential is given from outside."""
         return self.potential.cutoff if isinstance(self.potential, PotentialShape) else None
+
+    @property
+    def basis_size(self) -> BasisSize | None:
+        """Return the number of functions and parameters; nothing if the potential is given from outside."""
+        return self.potential.size if isinstance(self.potential, PotentialShape) else None
 
     @property
     def needs_initial_potential(self) -> bool:
@@ -101,6 +133,7 @@ class TrainingConfig(Section):
             fit['weighting'].setdefault('seed', self.seed)
         sections = {
             'seed': self.seed,
+            'allow_callbacks': settings.get('allow_callbacks'),
             'metadata': settings.get('metadata'),
             'potential': settings.get('potential'),
             'data': {'reference_energy': self.data.reference_energy, **settings.get('data', {})},
@@ -112,6 +145,11 @@ class TrainingConfig(Section):
     def to_yaml(self) -> str:
         """Return ``input.yaml`` without file names; equal settings give equal text."""
         return dump_yaml(self.to_dict())
+
+
+@cache
+def _adapter() -> TypeAdapter[TrainingConfig]:
+    return TypeAdapter(TrainingConfig)
 
 
 def validate_config(mapping: Mapping[str, Any]) -> TrainingConfig:
@@ -129,7 +167,7 @@ def config_problems(mapping: Mapping[str, Any]) -> list[str]:
     :param mapping: settings as they stand in ``input.yaml``, without file names.
     """
     try:
-        TypeAdapter(TrainingConfig).validate_python(mapping)
+        _adapter().validate_python(mapping)
     except ValidationError as error:
         return sentences(error, tuple(iter_settings(TrainingConfig)))
     return []

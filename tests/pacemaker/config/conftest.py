@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
+
+Answer = dict[str, Any]
 
 EMBEDDING = {'npot': 'FinnisSinclairShiftedScaled', 'fs_parameters': [1, 1, 1, 0.5], 'ndensity': 2}
 BOND = {'radbase': 'SBessel', 'radparameters': [5.25], 'rcut': 4.0, 'dcut': 0.01, 'NameOfCutoffFunction': 'cos'}
@@ -133,3 +143,55 @@ def unary() -> dict[str, Any]:
 def binary() -> dict[str, Any]:
     """Return a fresh configuration for two elements."""
     return copy.deepcopy(CONFIGS['binary'])
+
+
+@pytest.fixture(scope='module')
+def dry_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[TrainingConfig], Answer]]:
+    """Return what asks Pacemaker, in one process of its own, what it makes of a configuration."""
+    folder = tmp_path_factory.mktemp('dry-run')
+    with (folder / 'stderr.txt').open('w') as stderr:
+        worker = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name('dry_run_worker.py'))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg'},
+            text=True,
+        )
+
+    def ask(config: TrainingConfig) -> Answer:
+        data = folder / f'{"".join(config.elements)}.pckl.gzip'
+        if not data.exists():
+            write_dataset(data, config.elements)
+        (folder / 'input.yaml').write_text(render_input_yaml(config, train_filename=data.name))
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(f'{folder / "input.yaml"}\n')
+        worker.stdin.flush()
+        line = worker.stdout.readline()
+        assert line, f'Pacemaker died: {(folder / "stderr.txt").read_text()[-2000:]}'
+        answer: Answer = json.loads(line)
+        return answer
+
+    with worker:
+        yield ask
+        assert worker.stdin is not None
+        worker.stdin.close()
+        worker.wait(timeout=30)
+
+
+def write_dataset(path: Path, elements: tuple[str, ...]) -> None:
+    """Write four small cells of all elements with made-up labels."""
+    import pandas as pd
+    from ase.build import bulk
+
+    cells = [bulk(elements[0], 'fcc', a=4.0 + 0.1 * n, cubic=True) for n in range(4)]
+    for n, atoms in enumerate(cells):
+        atoms.set_chemical_symbols([elements[(site + n) % len(elements)] for site in range(len(atoms))])
+        atoms.rattle(0.05, seed=n)
+    columns = {
+        'ase_atoms': cells,
+        'energy_corrected': [-3.0 * len(atoms) + 0.1 * n for n, atoms in enumerate(cells)],
+        'forces': [np.full((len(atoms), 3), 0.01 * (n + 1)) for n, atoms in enumerate(cells)],
+    }
+    pd.DataFrame(columns).to_pickle(path, compression='gzip', protocol=4)

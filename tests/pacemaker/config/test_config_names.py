@@ -81,7 +81,7 @@ def test_the_right_section_is_proposed(unary: dict[str, Any], path: str, home: s
         ('potential.filename', 'input initial_potential'),
         ('potential.initial_potential', 'input initial_potential'),
         ('potential.element', 'elements'),
-        ('fit.callbacks', 'not allowed'),
+        ('callbacks', 'fit.callbacks'),
         ('fit.options.maxiter', 'fit.maxiter'),
         ('fit.loss.w_stress', 'no stress term'),
     ],
@@ -119,7 +119,22 @@ def test_the_error_is_of_this_package_and_a_value_error(unary: dict[str, Any]) -
 
 
 def test_every_setting_is_described() -> None:
-    """Each setting has one sentence of meaning, from which the reference page is made."""
+    """Each setting has one sentence of meaning and a source, from which the reference page is made."""
     settings = list(iter_settings(TrainingConfig))
-    assert len(settings) > 90
+    assert len(settings) > 100
+    own = {'allow_callbacks'}
+    assert [setting.name for setting in settings if not setting.source.startswith('https://')] == sorted(own)
     assert [setting.name for setting in settings if not (setting.field.description or '').endswith('.')] == []
+
+
+def test_lengths_and_energies_have_units() -> None:
+    """What has a unit in its meaning states it as its unit."""
+    settings = [setting for setting in iter_settings(TrainingConfig) if not setting.is_section]
+    words = {' in Å': 'Å', ' in eV/atom': 'eV/atom', ' in eV/Å': 'eV/Å', ' in MB': 'MB'}
+    wrong = [
+        setting.name
+        for setting in settings
+        for word, unit in words.items()
+        if f'{word} ' in f'{setting.field.description} ' and setting.unit != unit
+    ]
+    assert wrong == []

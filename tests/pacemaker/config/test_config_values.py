@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from aiida_autopipec.pacemaker.config import config_problems, validate_config
+from aiida_autopipec.pacemaker.config import config_problems, render_input_yaml, validate_config
+
+EMBEDDING_WITHOUT_CORE = {
+    'npot': 'FinnisSinclairShiftedScaled',
+    'fs_parameters': [1, 1, 1, 0.5],
+    'ndensity': 2,
+}
 
 
 def at(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
@@ -46,6 +52,12 @@ def at(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
         ('fit.options', {'ftol': 1e-9}, 'not an option of BFGS'),
         ('fit.options', {'hess_inv0': [[1.0, 0.0]]}, 'square'),
         ('fit.repulsion', 'zbl', 'auto'),
+        ('fit.callbacks', ['os.system'], 'allow_callbacks: true'),
+        ('fit.callbacks', ['system'], 'module.function'),
+        ('fit.callbacks', [], 'at least 1'),
+        ('allow_callbacks', True, 'no effect without fit.callbacks'),
+        ('fit.loss.L2_coeffs', 2, 'at most 1'),
+        ('data.aug_factor', 10.0, 'at most 1'),
         ('fit.weighting', {'type': 'UniformWeightingPolicy'}, 'left out'),
         ('fit.weighting', {'type': 'ExternalWeightingPolicy', 'filename': 'w.pckl.gzip'}, 'dataset'),
         ('fit.weighting', {'type': 'EnergyBasedWeightingPolicy', 'DElow': 5.0, 'DEup': 1.0}, 'above DElow'),
@@ -54,7 +66,7 @@ def at(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
         ('data.reference_energy', {'Al': 'x'}, 'finite energy'),
         ('data.reference_energy', {'Al': -0.1, 'Ni': -0.2}, 'does not list'),
         ('potential', 'potential.yaml', 'input initial_potential'),
-        ('potential.deltaSplineBins', 0, 'greater than 0'),
+        ('potential.deltaSplineBins', 0, 'at least 1e-05'),
         ('potential.elements', ['Al', 'Al'], 'once'),
         ('potential.elements', ['Alu'], 'chemical symbols'),
         ('potential.elements', [False], 'unquoted No'),
@@ -62,7 +74,10 @@ def at(config: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
         ('potential.embeddings.Al.npot', 'FinnisSinclar', 'FinnisSinclair'),
         ('potential.embeddings.Al.ndensity', 1, 'must hold 2 numbers'),
         ('potential.embeddings.Al.fs_parameters', [1, 1], 'must hold 4 numbers'),
+        ('potential.embeddings.Al.fs_parameters', [1, 1, 1, 0], 'positive exponent'),
+        ('potential.embeddings.Al.fs_parameters', [1, 1, 1], 'pairs of prefactor and exponent'),
         ('potential.bonds.Al.rcut', -4.0, 'greater than 0'),
+        ('potential.bonds.Al.rcut', 600, 'at most 30'),
         ('potential.bonds.Al.rcut', [4.0], 'a number'),
         ('potential.bonds.Al.dcut', 4.5, 'less than rcut'),
         ('potential.bonds.Al.radbase', 'Bessel', 'SBessel'),
@@ -102,6 +117,18 @@ def test_a_wrong_value_is_refused(unary: dict[str, Any], path: str, value: Any, 
         ({'potential.functions.number_of_functions_per_element': 1}, 'at least 2'),
         ({'fit.repulsion': 'auto'}, 'overwrite r_in'),
         ({'fit.loss.w_orth': 1e-4}, 'tensorpot'),
+        ({'potential.bonds.AlNi': {'nradbase': 1}}, 'nradbase of AlNi must be at least 2, which the functions need'),
+        ({'potential.bonds.Al': {'nradmax': 1}}, 'nradmax of Al must be at least 2'),
+        ({'potential.bonds.ALL.lmax': 0}, 'lmax of AlNi must be at least 1'),
+        ({'potential.embeddings.ALL': EMBEDDING_WITHOUT_CORE}, 'rho_core_cut for Al, for its bond AlNi has'),
+        (
+            {
+                'fit.ladder_step': 10,
+                'fit.min_relative_test_loss_per_iter': 1e-5,
+                'backend.evaluator': 'tensorpot',
+            },
+            'the ladder is lost',
+        ),
         ({'fit.min_relative_test_loss_per_iter': 1e-5}, 'no test loss'),
         ({'fit.early_stopping_patience': 20}, 'no effect without'),
         ({'fit.ladder_type': 'power_order'}, 'without fit.ladder_step'),
@@ -159,3 +186,28 @@ def test_the_most_specific_functions_decide_on_high_orders(binary: dict[str, Any
     assert config_problems(binary) == []
     del binary['potential']['functions']['BINARY']
     assert config_problems(binary)[0].startswith('potential.functions.ALL.nradmax_by_orders: must be at most 1')
+
+
+def test_callbacks_are_taken_with_consent(unary: dict[str, Any]) -> None:
+    """With the consent stated the names are kept, and the consent itself stays out of the file."""
+    unary['fit']['callbacks'] = ['my_checks.after_each_iteration']
+    unary['allow_callbacks'] = True
+    config = validate_config(unary)
+    text = render_input_yaml(config, train_filename='t.pckl.gzip')
+    assert 'callbacks: [my_checks.after_each_iteration]' in text
+    assert 'allow_callbacks' not in text
+    assert validate_config(config.to_dict()) == config
+
+
+def test_none_is_none(unary: dict[str, Any]) -> None:
+    """Pacemaker's documentation writes ``None``, which YAML reads as text."""
+    unary['fit']['weighting'] = {'type': 'EnergyBasedWeightingPolicy', 'wlow': 'None'}
+    weighting = validate_config(unary).fit.weighting
+    assert weighting is not None
+    assert weighting.wlow is None
+
+
+def test_a_set_of_kinds_is_a_list(unary: dict[str, Any]) -> None:
+    """``{func, radial}`` is a form of Pacemaker's documentation, and a mapping without values to YAML."""
+    unary['fit']['trainable_parameters'] = {'Al': {'radial': None, 'func': None}}
+    assert validate_config(unary).fit.trainable_parameters == {'Al': ['func', 'radial']}

@@ -1,4 +1,4 @@
-"""Types and defaults of pydantic fields in words."""
+"""Types and defaults of pydantic fields in words, for messages and for the documentation."""
 
 from __future__ import annotations
 
