@@ -1,0 +1,1 @@
+"""Settings of a training that follow from the data: protocols, and what the user overrides."""

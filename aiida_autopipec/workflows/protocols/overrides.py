@@ -1,0 +1,48 @@
+"""What the user wants otherwise than the protocol: every key is known, or refused with the nearest one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida.engine.processes.ports import PortNamespace
+
+from aiida_autopipec.pacemaker.config.names import nearest
+from aiida_autopipec.pacemaker.errors import ConfigError
+
+ARGUMENTS = ('datasets', 'structures', 'labels', 'test_datasets', 'conversion')
+"""Ports that are arguments of their own: a protocol chooses by them."""
+
+
+def check_overrides(overrides: Mapping[str, Any], ports: PortNamespace) -> None:
+    """Check that every key is ``rules`` or a port; what stands in ``config`` and ``rules`` is checked where it is read.
+
+    :param ports: the inputs of the work chain.
+    :raises ConfigError: with the key and the nearest known one.
+    """
+    for key, value in overrides.items():
+        if key in ARGUMENTS:
+            raise ConfigError(f'`overrides.{key}` is not possible: `{key}` is an argument of its own')
+        if key == 'rules':
+            _check_mapping(value, 'overrides.rules')
+        else:
+            _check_port(key, value, ports, 'overrides', [*ports, 'rules'])
+
+
+def _check_port(key: str, value: Any, ports: PortNamespace, path: str, known: list[str]) -> None:
+    if key not in ports:
+        if ports.dynamic:
+            return
+        near = nearest(key, known)
+        advice = f'did you mean `{path}.{near}`?' if near else f'the keys are {", ".join(sorted(known))}'
+        raise ConfigError(f'`{path}.{key}` is unknown; {advice}')
+    port = ports[key]
+    if isinstance(port, PortNamespace):
+        _check_mapping(value, f'{path}.{key}')
+        for name, item in (value or {}).items():
+            _check_port(name, item, port, f'{path}.{key}', list(port))
+
+
+def _check_mapping(value: Any, path: str) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f'`{path}` has to be a mapping, but is {value!r}')
