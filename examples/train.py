@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> orm.WorkChainNode:
     data = orm.SinglefileData(options.data.absolute())
     builder = make_builder(data, options.computer, options.iterations)
     node = run_get_node(builder)[1] if options.run else submit(builder)
-    print(f'submitted {node.process_label}<{node.pk}>: follow it with `verdi process watch {node.pk}`')
+    print(f'submitted {node.process_label}<{node.pk}>: follow it with `aiida-autopipec watch {node.pk}`')
     return node
 
 

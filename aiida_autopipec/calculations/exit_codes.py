@@ -9,6 +9,8 @@ from __future__ import annotations
 from aiida.engine import CalcJobProcessSpec
 
 from aiida_autopipec.pacemaker.outputs import Failure, Health
+from aiida_autopipec.pacemaker.outputs.concerns import Concern
+from aiida_autopipec.pacemaker.outputs.environment import EnvironmentVerdict
 
 FAILURES: dict[Failure, int] = {
     Failure.MISSING_ENERGY: 210,
@@ -56,6 +58,13 @@ VERDICTS: dict[Health, int] = {
 }
 """Status by what the metrics say of a training, whatever its exit code was."""
 
+ENDS: dict[str, tuple[int, str]] = {
+    'ERROR_CANCELLED': (420, 'The job was cancelled from outside; go on from its `interim_potential`. {detail}'),
+    'ERROR_PREEMPTED': (421, 'The job had to make room for another one; go on from its `interim_potential`. {detail}'),
+    'ERROR_VANISHED': (422, 'The job ended and left no file at all: its node, its folder or its disk is gone.'),
+}
+"""Status and message by how a job was ended from outside, where AiiDA has no code for it."""
+
 TRANSIENT = frozenset(
     {
         Failure.HOST_OUT_OF_MEMORY,
@@ -91,10 +100,64 @@ def define_failures(spec: CalcJobProcessSpec, failures: dict[Failure, int] | Non
     )
 
 
+def define_ends(spec: CalcJobProcessSpec) -> None:
+    """Give a job an exit code for each way in which it can be ended from outside."""
+    for label, (status, message) in ENDS.items():
+        spec.exit_code(status, label, message=message, invalidates_cache=True)
+
+
 def define_verdicts(spec: CalcJobProcessSpec) -> None:
     """Give a training an exit code for each way in which it can be useless although nothing failed."""
     for health, status in VERDICTS.items():
         _define(spec, health, status)
+
+
+ENVIRONMENT: dict[EnvironmentVerdict, tuple[int, str]] = {
+    EnvironmentVerdict.EVALUATOR_NOT_AVAILABLE: (
+        303,
+        'The evaluator is not installed where the job ran, so nothing was trained: {detail}',
+    ),
+    EnvironmentVerdict.UNSUITABLE_ENVIRONMENT: (
+        304,
+        'The packages where the job ran do not fit, so nothing was trained: {detail}',
+    ),
+    EnvironmentVerdict.GPU_NOT_FOUND: (
+        305,
+        'A GPU was asked for, but TensorFlow found none, so nothing was trained: {detail}',
+    ),
+}
+"""Status and message by what the probe said before the training began."""
+
+
+def define_environment(spec: CalcJobProcessSpec) -> None:
+    """Give a training an exit code for each environment in which it is not begun, and for a GPU that was not used."""
+    for verdict, (status, message) in ENVIRONMENT.items():
+        spec.exit_code(status, f'ERROR_{verdict.name}', message=message, invalidates_cache=True)
+    spec.exit_code(
+        702,
+        'WARNING_TRAINED_ON_CPU',
+        message='The potential is trained, but on the CPU although a GPU was asked for: {detail}',
+    )
+
+
+STOPS: dict[Concern, int] = {
+    Concern.LOSS_DIVERGING: 337,
+    Concern.OVERFITTING: 338,
+    Concern.LOSS_STALLED: 410,
+    Concern.WALLTIME_TOO_SHORT: 411,
+}
+"""Status by why the monitor stopped a training; for a loss that is not finite there is ``ERROR_DIVERGED`` already."""
+
+
+def define_stops(spec: CalcJobProcessSpec) -> None:
+    """Give a training an exit code for each reason for which the monitor stops it."""
+    for concern, status in STOPS.items():
+        spec.exit_code(
+            status,
+            f'ERROR_{concern.name}',
+            message=f'{concern.explanation} {{detail}}',
+            invalidates_cache=concern is Concern.WALLTIME_TOO_SHORT,  # another computer may be faster
+        )
 
 
 def define_singular_active_set(spec: CalcJobProcessSpec) -> None:

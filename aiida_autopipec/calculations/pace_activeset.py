@@ -7,25 +7,26 @@ from typing import Any
 
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida.orm import AbstractCode, Dict, SinglefileData
 
-from aiida_autopipec.calculations import validation
+from aiida_autopipec.calculations import ports, validation
 from aiida_autopipec.calculations.common import (
     RETRIEVED_ALWAYS,
     add_collect_script,
+    add_probe,
     code_info,
-    set_default_options,
     write_dataset,
 )
 from aiida_autopipec.calculations.exit_codes import define_failures, define_singular_active_set
+from aiida_autopipec.calculations.job import PaceJob, set_default_options, set_validator
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 
 PROGRAM = 'pace_activeset'
 
 
-class PaceActivesetCalculation(CalcJob):
+class PaceActivesetCalculation(PaceJob):
     """Compute the active set of a potential on its data: what tells interpolation from extrapolation."""
 
     CACHE_VERSION = 1
@@ -35,31 +36,13 @@ class PaceActivesetCalculation(CalcJob):
         """Define ports and exit codes."""
         super().define(spec)
         spec.input('code', valid_type=AbstractCode, help='The program `pace_activeset`.')
-        spec.input(
-            'potential',
-            valid_type=SinglefileData,
-            validator=validation.validate_potential,
-            help='The potential (`.yaml`).',
-        )
+        ports.add_potential(spec, 'potential', purpose='The potential (`.yaml`).', required=True)
         spec.input(
             'dataset', valid_type=PaceDatasetData, help='The structures whose atoms the active set is chosen from.'
         )
-        spec.input(
-            'parameters',
-            valid_type=Dict,
-            required=False,
-            serializer=validation.serialize_dict,
-            validator=validation.validate_active_set_parameters,
-            help='Settings of the program; see ActiveSetParameters.',
-        )
-        spec.input_namespace('codes', help='Other programs on the same computer.')
-        spec.input(
-            'codes.python',
-            valid_type=AbstractCode,
-            required=False,
-            help="Pacemaker's own Python; by default it is found from the executable of `code`.",
-        )
-        spec.inputs.validator = validate_inputs
+        ports.add_active_set_parameters(spec, 'parameters', purpose='Settings of the program; see ActiveSetParameters.')
+        ports.add_codes(spec)
+        set_validator(spec, validate_inputs)
         set_default_options(spec, parser_name='autopipec.pace_activeset')
         spec.output('active_set', valid_type=SinglefileData, help='Inverse active set per element (`.asi`).')
         spec.output('output_parameters', valid_type=Dict, help='Functions, atoms and largest gamma per element.')
@@ -88,9 +71,9 @@ class PaceActivesetCalculation(CalcJob):
             filenames.stdout_of(PROGRAM),
             filenames.stderr_of(PROGRAM),
         ]
-        add_collect_script(
-            calcinfo, folder, task='activeset', code=self.inputs.code, python=self.inputs.codes.get('python', None)
-        )
+        python = self.inputs.codes.get('python', None)
+        add_probe(calcinfo, folder, code=self.inputs.code, python=python)
+        add_collect_script(calcinfo, folder, task='activeset', code=self.inputs.code, python=python)
         return calcinfo
 
 

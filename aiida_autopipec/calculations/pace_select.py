@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
-from aiida.orm import AbstractCode, Dict, SinglefileData
+from aiida.engine import CalcJobProcessSpec
+from aiida.orm import AbstractCode, Dict
 
-from aiida_autopipec.calculations import validation
+from aiida_autopipec.calculations import ports, validation
 from aiida_autopipec.calculations.common import (
     RETRIEVED_ALWAYS,
     add_collect_script,
+    add_probe,
     code_info,
-    set_default_options,
     write_dataset,
 )
 from aiida_autopipec.calculations.exit_codes import define_failures
+from aiida_autopipec.calculations.job import PaceJob, set_default_options, set_validator
+from aiida_autopipec.calculations.pacemaker_version import version_of
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
@@ -30,7 +32,7 @@ from aiida_autopipec.pacemaker.formats import save_shards
 PROGRAM = 'pace_select'
 
 
-class PaceSelectCalculation(CalcJob):
+class PaceSelectCalculation(PaceJob):
     """Select the structures that span the space of a basis best.
 
     The basis is that of a potential, or of a training config: then an untrained potential is built first, in the same
@@ -45,49 +47,19 @@ class PaceSelectCalculation(CalcJob):
         super().define(spec)
         spec.input('code', valid_type=AbstractCode, help='The program `pace_select`.')
         spec.input('dataset', valid_type=PaceDatasetData, help='The candidates; they need no labels.')
-        spec.input(
-            'potential',
-            valid_type=SinglefileData,
+        ports.add_potential(spec, 'potential', purpose='The potential (`.yaml`) whose basis counts.')
+        ports.add_config(
+            spec,
+            purpose='Instead of a potential: the training config whose basis counts. Needs `codes.pacemaker`.',
             required=False,
-            validator=validation.validate_potential,
-            help='The potential (`.yaml`) whose basis counts.',
         )
-        spec.input(
-            'config',
-            valid_type=Dict,
-            required=False,
-            serializer=validation.serialize_dict,
-            validator=validation.validate_config,
-            help='Instead of a potential: the training config whose basis counts. Needs `codes.pacemaker`.',
+        ports.add_active_set(
+            spec,
+            purpose='Active set (`.asi`) of what is known already; candidates are chosen for what they add to it.',
         )
-        spec.input(
-            'active_set',
-            valid_type=SinglefileData,
-            required=False,
-            help='Active set (`.asi`) of what is known already; candidates are chosen for what they add to it.',
-        )
-        spec.input(
-            'parameters',
-            valid_type=Dict,
-            required=False,
-            serializer=validation.serialize_dict,
-            validator=validation.validate_select_parameters,
-            help='Settings of the selection; see SelectParameters.',
-        )
-        spec.input_namespace('codes', help='Other programs on the same computer.')
-        spec.input(
-            'codes.pacemaker',
-            valid_type=AbstractCode,
-            required=False,
-            help='`pacemaker`, to build a basis from `config`.',
-        )
-        spec.input(
-            'codes.python',
-            valid_type=AbstractCode,
-            required=False,
-            help="Pacemaker's own Python; by default it is found from the executable of `code`.",
-        )
-        spec.inputs.validator = validate_inputs
+        ports.add_select_parameters(spec, 'parameters', purpose='Settings of the selection; see SelectParameters.')
+        ports.add_codes(spec, pacemaker='`pacemaker`, to build a basis from `config`.')
+        set_validator(spec, validate_inputs)
         set_default_options(spec, parser_name='autopipec.pace_select')
         spec.output('selected', valid_type=PaceDatasetData, help='The selected structures, in the order of the pool.')
         spec.output(
@@ -122,9 +94,9 @@ class PaceSelectCalculation(CalcJob):
         ]
         # where the travelling script could not run, the selection comes as a pickle and is read by the safe reader
         calcinfo.retrieve_temporary_list = [(f'{filenames.SELECTED}*', '.', 0)]
-        add_collect_script(
-            calcinfo, folder, task='select', code=self.inputs.code, python=self.inputs.codes.get('python', None)
-        )
+        python = self.inputs.codes.get('python', None)
+        add_probe(calcinfo, folder, code=self.inputs.code, python=python)
+        add_collect_script(calcinfo, folder, task='select', code=self.inputs.code, python=python)
         return calcinfo
 
     def _write_basis_input(self, folder: Folder) -> None:
@@ -145,7 +117,13 @@ class PaceSelectCalculation(CalcJob):
         )
         save_shards([without_mixed_periodicity(blank)], folder.get_abs_path(filenames.BASIS_DATA))
         with folder.open(filenames.BASIS_INPUT, 'w') as handle:
-            handle.write(render_input_yaml(basis_config(config), train_filename=filenames.BASIS_DATA))
+            handle.write(
+                render_input_yaml(
+                    basis_config(config),
+                    train_filename=filenames.BASIS_DATA,
+                    version=version_of(self.inputs.codes.pacemaker),
+                )
+            )
 
     def _runs(self) -> list[CodeInfo]:
         runs = []

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec
 from aiida.orm import AbstractCode, ArrayData, Dict, RemoteData, SinglefileData
 
-from aiida_autopipec.calculations import validation
+from aiida_autopipec.calculations import ports, validation
 from aiida_autopipec.calculations.common import (
     RETRIEVED_ALWAYS,
     add_collect_script,
+    add_probe,
     code_info,
-    set_default_options,
     write_dataset,
 )
-from aiida_autopipec.calculations.exit_codes import define_failures, define_singular_active_set, define_verdicts
+from aiida_autopipec.calculations.exit_codes import (
+    define_ends,
+    define_environment,
+    define_failures,
+    define_singular_active_set,
+    define_stops,
+    define_verdicts,
+)
+from aiida_autopipec.calculations.gpu_option import define_gpus, expected_gpus, gpus_problem, script_with_gpus
+from aiida_autopipec.calculations.gpus import GpuRequest
+from aiida_autopipec.calculations.job import PaceJob, set_default_options, set_validator
+from aiida_autopipec.calculations.monitoring import define_monitor
+from aiida_autopipec.calculations.pacemaker_version import version_of
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
 from aiida_autopipec.pacemaker.outputs import strip_fit_history
 
 
-class PaceTrainCalculation(CalcJob):
+class PaceTrainCalculation(PaceJob):
     """Train an ACE potential with ``pacemaker input.yaml``.
 
     With ``codes.yaml2yace`` and ``codes.activeset`` the same job writes the potential for LAMMPS and the active set.
@@ -49,20 +64,12 @@ class PaceTrainCalculation(CalcJob):
             validator=validation.validate_labelled,
             help='The test set; errors on it are reported, nothing is trained on it.',
         )
-        spec.input(
-            'config',
-            valid_type=Dict,
-            serializer=validation.serialize_dict,
-            validator=validation.validate_config,
-            help="Pacemaker's `input.yaml` without names of files; see TrainingConfig.",
-        )
-        spec.input(
+        ports.add_config(spec)
+        ports.add_potential(
+            spec,
             'initial_potential',
-            valid_type=SinglefileData,
-            required=False,
-            validator=validation.validate_potential,
-            help='Potential (`.yaml`) to go on from: with the same basis, or as the start of a ladder if `config` has '
-            'one.',
+            purpose='Potential (`.yaml`) to go on from: with the same basis, or as the start of a ladder if `config` '
+            'has one.',
         )
         spec.input(
             'parent_folder',
@@ -70,25 +77,13 @@ class PaceTrainCalculation(CalcJob):
             required=False,
             help='Folder of an earlier training on the same computer, to go on from its first interim potential.',
         )
-        spec.input_namespace('codes', help='Other programs on the same computer.')
-        spec.input('codes.yaml2yace', valid_type=AbstractCode, required=False, help='`pace_yaml2yace`.')
-        spec.input('codes.activeset', valid_type=AbstractCode, required=False, help='`pace_activeset`.')
-        spec.input(
-            'codes.python',
-            valid_type=AbstractCode,
-            required=False,
-            help="Pacemaker's own Python; by default it is found from the executable of `code`.",
+        ports.add_codes(spec, yaml2yace='`pace_yaml2yace`.', activeset='`pace_activeset`.')
+        ports.add_active_set_parameters(
+            spec, 'active_set_parameters', purpose='Settings of `codes.activeset`; see ActiveSetParameters.'
         )
-        spec.input(
-            'active_set_parameters',
-            valid_type=Dict,
-            required=False,
-            serializer=validation.serialize_dict,
-            validator=validation.validate_active_set_parameters,
-            help='Settings of `codes.activeset`; see ActiveSetParameters.',
-        )
-        spec.inputs.validator = validation.validate_training
+        set_validator(spec, validate_inputs)
         set_default_options(spec, parser_name='autopipec.pace_train')
+        define_gpus(spec)
         spec.output('potential', valid_type=SinglefileData, required=False, help='The potential (`.yaml`).')
         spec.output(
             'lammps_potential', valid_type=SinglefileData, required=False, help='The potential for LAMMPS (`.yace`).'
@@ -106,6 +101,12 @@ class PaceTrainCalculation(CalcJob):
             'output_parameters', valid_type=Dict, required=False, help='Errors, iterations, versions, timings, device.'
         )
         spec.output(
+            'environment',
+            valid_type=Dict,
+            required=False,
+            help='Where the job ran: host, GPUs, memory, versions, job and node of the scheduler.',
+        )
+        spec.output(
             'learning_curve',
             valid_type=ArrayData,
             required=False,
@@ -120,6 +121,7 @@ class PaceTrainCalculation(CalcJob):
         spec.default_output_node = 'output_parameters'
         define_failures(spec)
         define_verdicts(spec)
+        define_ends(spec)
         spec.exit_code(
             320,
             'ERROR_EXPORT_FAILED',
@@ -139,6 +141,9 @@ class PaceTrainCalculation(CalcJob):
             invalidates_cache=True,
         )
         define_singular_active_set(spec)
+        define_environment(spec)
+        define_stops(spec)
+        define_monitor(spec)
 
     def prepare_for_submission(self, folder: Folder) -> CalcInfo:
         """Write the input files and describe the runs."""
@@ -152,6 +157,8 @@ class PaceTrainCalculation(CalcJob):
                     train_filename=filenames.TRAINING_SET,
                     test_filename=test_filename,
                     initial_potential_filename=filenames.INITIAL_POTENTIAL if goes_on else None,
+                    version=version_of(self.inputs.code),
+                    cutoff=self._initial_cutoff(),
                 )
             )
         write_dataset(self.inputs.dataset, folder, filenames.TRAINING_SET)
@@ -168,7 +175,7 @@ class PaceTrainCalculation(CalcJob):
             parent = self.inputs.parent_folder
             source = f'{parent.get_remote_path()}/{filenames.FIRST_INTERIM_POTENTIAL}'
             calcinfo.remote_copy_list = [(parent.computer.uuid, source, filenames.INITIAL_POTENTIAL)]
-        calcinfo.codes_info = self._runs()
+        calcinfo.codes_info = self._runs(config)
         calcinfo.retrieve_list = [
             *RETRIEVED_ALWAYS,
             filenames.OUTPUT_POTENTIAL,
@@ -184,19 +191,43 @@ class PaceTrainCalculation(CalcJob):
         ]
         # where the travelling script could not run, the predictions come as pickles and are read by the safe reader
         calcinfo.retrieve_temporary_list = [filenames.PREDICTIONS, ('*_pred.pckl.gzip', '.', 0)]
-        add_collect_script(
-            calcinfo, folder, task='train', code=self.inputs.code, python=self.inputs.codes.get('python', None)
-        )
+        python = self.inputs.codes.get('python', None)
+        add_probe(calcinfo, folder, code=self.inputs.code, python=python, arguments=self._needs(config))
+        add_collect_script(calcinfo, folder, task='train', code=self.inputs.code, python=python)
         return calcinfo
+
+    def change_script(self, script: str, calcinfo: CalcInfo) -> str:
+        """Return the script with the request for GPUs."""
+        changed = super().change_script(script, calcinfo)
+        return changed if self.node.computer is None else script_with_gpus(changed, self.options, self.node.computer)
+
+    def _initial_cutoff(self) -> float | None:
+        """Return the largest cutoff (Å) of the potential that is gone on from, if it is known before the job runs."""
+        if 'initial_potential' not in self.inputs:
+            return None
+        return validation.potential_info(self.inputs.initial_potential).cutoff
+
+    def _needs(self, config: TrainingConfig) -> list[str]:
+        """Return what the training needs of the computer, as the probe takes it."""
+        arguments = ['--evaluator', config.backend.evaluator]
+        gpus = self._expected_gpus(config)
+        if gpus.count:
+            arguments += ['--gpus', str(gpus.count), *([] if gpus.required else ['--cpu-will-do'])]
+        return arguments
+
+    def _expected_gpus(self, config: TrainingConfig) -> GpuRequest:
+        return expected_gpus(self.options, config, {'code': self.inputs.code, **self.inputs.codes})
 
     def _programs(self) -> list[str]:
         optional = [('yaml2yace', 'pace_yaml2yace'), ('activeset', 'pace_activeset')]
         return ['pacemaker', *(program for port, program in optional if port in self.inputs.codes)]
 
-    def _runs(self) -> list[CodeInfo]:
+    def _runs(self, config: TrainingConfig) -> list[CodeInfo]:
         """Describe the training, the export and the active set, in this order."""
         with_mpi = bool(self.inputs.metadata.options.withmpi)
-        arguments = commands.train_arguments(input_filename=filenames.INPUT)
+        # without it TensorFlow does not log which device it uses
+        verbose = self._expected_gpus(config).count > 0
+        arguments = commands.train_arguments(input_filename=filenames.INPUT, verbose_tensorflow=verbose)
         runs = [code_info(self.inputs.code, 'pacemaker', arguments, with_mpi=with_mpi)]
         codes = self.inputs.codes
         if 'yaml2yace' in codes:
@@ -213,3 +244,13 @@ class PaceTrainCalculation(CalcJob):
             )
             runs.append(code_info(codes.activeset, 'pace_activeset', arguments, with_mpi=False))
         return runs
+
+
+def validate_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
+    """Check datasets, config, initial potential and the request for GPUs against each other."""
+    if 'config' not in inputs:
+        return gpus_problem(inputs, None)  # a work chain that exposes the other ports
+    if validation.validate_config(inputs['config'], None):
+        return None  # reported by the port itself
+    config = TrainingConfig.model_validate(inputs['config'].get_dict())
+    return validation.validate_training(inputs, port) or gpus_problem(inputs, config)

@@ -5,17 +5,21 @@ They may be called on the ports of work chains too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from aiida.orm import Data, Dict, SinglefileData
 
+from aiida_autopipec.calculations.pacemaker_version import version_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.commands import ActiveSetParameters, SelectParameters, parse_parameters
-from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems
+from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems, config_remarks
+from aiida_autopipec.pacemaker.config.remarks import TYPICAL_ATOMS
+from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY, difference, from_metadata
 from aiida_autopipec.pacemaker.dataset.reference import EXTREME_ENERGIES
-from aiida_autopipec.pacemaker.errors import FileFormatError, InputError
+from aiida_autopipec.pacemaker.errors import ConfigWarning, DatasetError, FileFormatError, InputError
 from aiida_autopipec.pacemaker.outputs import PotentialInfo, parse_potential
 
 
@@ -59,18 +63,48 @@ def validate_potential(value: SinglefileData, _: Any) -> str | None:
 
 
 def validate_training(inputs: Mapping[str, Any], _: Any) -> str | None:
-    """Check datasets, config and initial potential of a training against each other."""
+    """Check datasets, config and initial potential of a training against each other.
+
+    A training that is imported is over, whatever should have been done otherwise: its metrics judge it.
+    """
+    if 'remote_folder' in inputs:
+        return None
     if any(port not in inputs for port in ('dataset', 'config')) or validate_config(inputs['config'], None):
         return None  # reported by the ports themselves
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
     datasets = {port: inputs[port] for port in ('dataset', 'test_dataset') if port in inputs}
-    return (
+    problem = (
         computers_problem(inputs)
+        or version_problem(config, inputs)
         or starting_point_problem(config, inputs)
+        or stopping_problem(config, has_test_set='test_dataset' in inputs)
         or test_set_problem(datasets)
         or weights_problem(config, datasets)
         or next(filter(None, (energies_problem(config, dataset) for dataset in datasets.values())), None)
         or elements_problem(_elements(config, inputs), datasets)
+        or _problem(lambda: check_references(datasets, inputs.get('initial_potential', None)))
+    )
+    if problem is None:
+        warn_about(config, inputs['dataset'].n_atoms)
+    return problem
+
+
+def warn_about(config: TrainingConfig, n_atoms: int = TYPICAL_ATOMS) -> None:
+    """Warn of settings that are allowed and probably not meant.
+
+    :param n_atoms: atoms in the training set, where that is known.
+    """
+    for remark in config_remarks(config, n_atoms):
+        warnings.warn(remark, ConfigWarning, stacklevel=2)
+
+
+def stopping_problem(config: TrainingConfig, *, has_test_set: bool) -> str | None:
+    """Return whether a setting waits for a test error that nobody computes."""
+    if has_test_set or not config.needs_test_dataset:
+        return None
+    return (
+        '`config` sets fit.min_relative_test_loss_per_iter, which never stops a fit without test structures: give '
+        'some, or use fit.min_relative_train_loss_per_iter'
     )
 
 
@@ -171,6 +205,32 @@ def energies_problem(config: TrainingConfig, dataset: PaceDatasetData) -> str | 
             'them by its own: choose a reference that gives energies relative to isolated atoms'
         )
     return None
+
+
+def check_references(datasets: Mapping[str, PaceDatasetData], initial_potential: SinglefileData | None) -> None:
+    """Check that both sets, and the potential that is gone on from, are relative to the same.
+
+    :raises InputError: if they are not, or what the potential says of it cannot be read.
+    """
+    training = datasets['dataset'].reference
+    others = {'test_dataset': datasets['test_dataset'].reference} if 'test_dataset' in datasets else {}
+    if initial_potential is not None and (recorded := recorded_reference(initial_potential)) is not None:
+        others['initial_potential'] = recorded
+    for port, recorded in others.items():
+        differ = difference(recorded, training)
+        if differ:
+            raise DatasetError(f'`{port}` and `dataset` are relative to different references ({differ}): use the same')
+
+
+def recorded_reference(potential: SinglefileData) -> dict[str, Any] | None:
+    """Return what was subtracted from the labels that a potential was trained on, if that is recorded.
+
+    :raises InputError: if the file has a record that cannot be read.
+    """
+    recorded: dict[str, Any] | None = potential.base.attributes.get('reference', None)
+    if recorded is None and (written := potential_info(potential).metadata.get(METADATA_KEY)) is not None:
+        return from_metadata(written)
+    return recorded
 
 
 def elements_problem(elements: tuple[str, ...], datasets: Mapping[str, PaceDatasetData]) -> str | None:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_autopipec.cli.files import check_target
 from aiida_autopipec.cli.messages import blame, describe
+from aiida_autopipec.cli.nodes import add_to_group
 from aiida_autopipec.cli.params import options, types
 from aiida_autopipec.cli.triage import cmd_check
 from aiida_autopipec.pacemaker.formats import SUFFIX
 
 if TYPE_CHECKING:
-    from aiida.orm import Node, TrajectoryData
+    from aiida.orm import TrajectoryData
 
     from aiida_autopipec.data.dataset import PaceDatasetData
 
@@ -34,8 +36,8 @@ cmd_dataset.add_command(cmd_check)
 @click.option('--format', 'format', help='Format by the name that ASE gives it; by default by file name.')
 @click.option(
     '--names',
-    type=click.Choice(['file', 'content']),
-    help='Names of structures from the file, or unique ones from the content.',
+    type=click.Choice(['file', 'content', 'pacemaker']),
+    help='Names of structures from the file, unique ones from the content, or FILE:ROW as Pacemaker gives.',
 )
 @click.option('--energy-key', help='Name of the energy among the properties of a frame, in eV.')
 @click.option('--forces-key', help='Name of the forces among the arrays of a frame, in eV/Å.')
@@ -63,7 +65,14 @@ def cmd_import(files: tuple[Path, ...], label: str, group: str | None, **stated:
 
 
 @cmd_dataset.command('convert')
-@click.argument('trajectories', nargs=-1, required=True, type=types.TRAJECTORY)
+@click.argument('trajectories', nargs=-1, type=types.TRAJECTORY)
+@click.option(
+    '--from-group',
+    'source',
+    metavar='LABEL',
+    help='Group with StructureData, each with an ArrayData of the same label that holds its energy and forces.',
+)
+@options.ON_CONFLICT_OPTION
 @click.option(
     '--parameters',
     type=types.YamlMapping(),
@@ -73,13 +82,22 @@ def cmd_import(files: tuple[Path, ...], label: str, group: str | None, **stated:
 @options.GROUP
 @options.PROFILE
 def cmd_convert(
-    trajectories: tuple[TrajectoryData, ...], parameters: dict[str, Any] | None, label: str, group: str | None
+    trajectories: tuple[TrajectoryData, ...],
+    source: str | None,
+    on_conflict: str,
+    parameters: dict[str, Any] | None,
+    label: str,
+    group: str | None,
 ) -> None:
-    """Turn TRAJECTORIES of DFT calculations into datasets."""
+    """Turn TRAJECTORIES of DFT calculations into datasets, or the labelled structures of a group into one."""
     from aiida.orm import Dict
 
     from aiida_autopipec.calculations.functions.convert import convert_trajectory
 
+    if bool(trajectories) == (source is not None):
+        raise click.UsageError('give either TRAJECTORIES or --from-group')
+    if source is not None:
+        _report(_converted_group(source, on_conflict), label, group)
     for trajectory in trajectories:
         inputs: dict[str, Any] = {} if parameters is None else {'parameters': Dict(parameters)}
         with blame('TRAJECTORIES' if parameters is None else '--parameters'):
@@ -100,7 +118,7 @@ def cmd_show(dataset: PaceDatasetData, plot: Path | None, force: bool) -> None:
     if plot is not None:
         from aiida_autopipec.pacemaker.plots import plot_dataset
 
-        _check_target(plot, force, '--plot')
+        check_target(plot, force, '--plot')
         with blame('--plot'):
             plot_dataset(dataset.get_structures(), plot)
     click.echo(describe(dataset))
@@ -115,7 +133,7 @@ def cmd_show(dataset: PaceDatasetData, plot: Path | None, force: bool) -> None:
 @options.PROFILE
 def cmd_export(dataset: PaceDatasetData, file: Path, force: bool) -> None:
     """Write DATASET to FILE: .pckl.gzip for Pacemaker, or .extxyz, by its ending."""
-    _check_target(file, force, 'FILE')
+    check_target(file, force, 'FILE')
     _writer(file)(dataset, file)
     click.echo(f'{dataset.n_structures} structures with {dataset.n_atoms} atoms are in {file}')
 
@@ -161,32 +179,27 @@ def cmd_split(dataset: PaceDatasetData, test_fraction: float, seed: int) -> None
         _report(sides[name], f'{dataset.label} {name}'.strip(), None)
 
 
-def _check_target(file: Path, force: bool, option: str) -> None:
-    """Check that a file may be written.
+def _converted_group(source: str, on_conflict: str) -> PaceDatasetData:
+    """Turn the structures of a group, each with the labels that have the same label as node, into a dataset."""
+    from aiida_autopipec.calculations.functions.many import convert_many_structures
+    from aiida_autopipec.data.singles import rows_of_group
 
-    :raises click.BadParameter: if it exists, or its folder does not.
-    """
-    if file.exists() and not force:
-        raise click.BadParameter(
-            f'`{file}` exists: choose another name, or overwrite it with --force', param_hint=option
-        )
-    if not file.absolute().parent.is_dir():
-        raise click.BadParameter(f'there is no folder `{file.parent}`: make it first', param_hint=option)
+    with blame('--from-group'):
+        rows = rows_of_group(source)
+        with click.progressbar(length=len(rows), label='converting', file=click.get_text_stream('stderr')) as bar:
+            outcome = convert_many_structures(
+                rows, on_conflict=on_conflict, progress=lambda done, _: bar.update(done - bar.pos)
+            )
+    dataset: PaceDatasetData = outcome['dataset']
+    return dataset
 
 
 def _report(dataset: PaceDatasetData, label: str, group: str | None) -> None:
     """Name a new dataset, file it and show it."""
     dataset.label = label
     if group:
-        _add_to_group(dataset, group)
+        add_to_group(dataset, group)
     click.echo(describe(dataset) + '\n')
-
-
-def _add_to_group(node: Node, label: str) -> None:
-    from aiida.orm import Group
-
-    collection, _ = Group.collection.get_or_create(label)
-    collection.add_nodes(node)
 
 
 def _writer(file: Path) -> Callable[[PaceDatasetData, Path], None]:
@@ -199,14 +212,15 @@ def _writer(file: Path) -> Callable[[PaceDatasetData, Path], None]:
 
 
 def _write_pacemaker(dataset: PaceDatasetData, file: Path) -> None:
-    from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
+    from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
     from aiida_autopipec.pacemaker.formats import save_shards
 
-    save_shards(map(without_mixed_periodicity, dataset.iter_shards()), file)
+    save_shards(map(PeriodicPart, dataset.stored_shards()), file)
 
 
 def _write_extxyz(dataset: PaceDatasetData, file: Path) -> None:
     import ase.io
 
-    images = [image for shard in dataset.iter_shards() for image in shard.iter_atoms()]
-    ase.io.write(file, images, format='extxyz')
+    file.unlink(missing_ok=True)
+    for shard in dataset.iter_shards():
+        ase.io.write(file, shard.to_atoms(), format='extxyz', append=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import yaml
 
 from aiida_autopipec.pacemaker.config import validate_config
@@ -35,6 +36,8 @@ class TrainingRequest:
     :param split: ``test_fraction`` and ``seed``.
     :param max_structures: most structures that a selection takes; without it there is none.
     :param triage: rules that say what counts as wrong with the data, and what of it is dropped.
+    :param refinement: what a second training from the first result does otherwise; without it there is none.
+    :param description: of the process.
     :param options: of all jobs.
     """
 
@@ -47,6 +50,8 @@ class TrainingRequest:
     on_conflict: str = 'error'
     triage: Mapping[str, Any] = field(default_factory=dict)
     initial_potential: Node | None = None
+    refinement: Mapping[str, Any] | None = None
+    description: str = ''
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -56,6 +61,55 @@ def check_config(config: Mapping[str, Any]) -> None:
     :raises ConfigError: with one sentence for each key that is wrong.
     """
     validate_config(dict(config))
+
+
+def check_choice(config: Mapping[str, Any] | None, protocol: str | None, belonging: Mapping[str, Any]) -> None:
+    """Check that settings are stated or a protocol is named, and not both.
+
+    :param belonging: options that mean something with a protocol only, by name.
+    :raises click.UsageError: if not; the message names the option.
+    """
+    if (config is None) == (protocol is None):
+        raise click.UsageError('give --config or --protocol, one of the two')
+    idle = [option for option, value in belonging.items() if value]
+    if protocol is None and idle:
+        raise click.UsageError(f'{idle[0]} belongs to --protocol, which is not given')
+
+
+def follow_protocol(
+    request: TrainingRequest,
+    protocol: str,
+    overrides: Mapping[str, Any],
+    *,
+    evaluator: str | None,
+    two_stages: bool,
+) -> TrainingRequest:
+    """Return a request with the settings that a protocol makes for its data.
+
+    Reference and division that the request states itself stay.
+
+    :raises InputError: if the protocol or an override is unknown, or the data cannot be used.
+    """
+    from aiida_autopipec.workflows.protocols.builder import default_evaluator
+    from aiida_autopipec.workflows.protocols.facts import facts_of
+    from aiida_autopipec.workflows.protocols.inputs import CHOSEN, settings_from_protocol
+    from aiida_autopipec.workflows.protocols.overrides import check_overrides
+    from aiida_autopipec.workflows.train import TrainPotentialWorkChain
+
+    check_overrides(overrides, TrainPotentialWorkChain.spec().inputs)
+    foreign = sorted(set(overrides) - set(CHOSEN))
+    if foreign:
+        raise ConfigError(f'`overrides.{foreign[0]}` is not for --overrides, which takes {", ".join(CHOSEN)}')
+    stated = {'reference': request.reference, 'split': request.split}
+    inputs = training_inputs(request)
+    settings = settings_from_protocol(
+        facts_of(inputs),
+        protocol=protocol,
+        evaluator=evaluator or default_evaluator(inputs['pace_train']),
+        overrides={**overrides, **{key: value for key, value in stated.items() if value is not None}},
+        two_stages=two_stages,
+    )
+    return replace(request, **settings.as_inputs(), description='; '.join(settings.reasons))
 
 
 def parse_reference_option(text: str) -> dict[str, Any]:
@@ -153,6 +207,10 @@ def training_inputs(request: TrainingRequest) -> dict[str, Any]:
         inputs['split'] = Dict(dict(request.split))
     if request.reference is not None:
         inputs['reference'] = Dict(dict(request.reference))
+    if request.refinement is not None:
+        inputs['refinement'] = Dict(dict(request.refinement))
+    if request.description:
+        inputs['metadata'] = {'description': request.description}
     if request.triage:
         inputs['triage'] = Dict(dict(request.triage))
     if request.initial_potential is not None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aiida.orm import Computer, InstalledCode
 
+    from aiida_autopipec.calculations.defaults import JobDefaults
+
 PROGRAMS = (
     'pacemaker',
     'pace_activeset',
@@ -50,7 +52,14 @@ def local_bin_folder() -> Path:
     return Path(sys.executable).parent
 
 
-def register_programs(computer: Computer, folder: str, *, suffix: str = '', prepend_text: str = '') -> Registration:
+def register_programs(
+    computer: Computer,
+    folder: str,
+    *,
+    suffix: str = '',
+    prepend_text: str = '',
+    options: JobDefaults | None = None,
+) -> Registration:
     """Register every program that lies in a folder of a computer as a code, labelled by its name.
 
     Run again, it changes nothing.
@@ -58,9 +67,12 @@ def register_programs(computer: Computer, folder: str, *, suffix: str = '', prep
     :param folder: absolute path on the computer.
     :param suffix: put behind the labels, to tell two installations apart.
     :param prepend_text: what the scripts of jobs run first.
+    :param options: defaults of jobs; ``None`` leaves those of codes that are there already as they are.
     :raises ProgramsError: if the folder cannot be looked at, holds none of the programs, or if a code of the same label
         runs something else.
     """
+    from aiida_autopipec.calculations.defaults import state_for_code
+
     if not PurePosixPath(folder).is_absolute():
         raise ProgramsError(f'`{folder}` is not an absolute path')
     found = _programs_in(computer, folder)
@@ -77,8 +89,12 @@ def register_programs(computer: Computer, folder: str, *, suffix: str = '', prep
                 f'the code `{code.full_label}` already runs {code.filepath_executable}, not {executable}: choose '
                 'another --label-suffix, or relabel it with `verdi code relabel`'
             )
-    for program in (name for name, code in known.items() if code is None):
-        _store_code(computer, f'{folder.rstrip("/")}/{program}', f'{program}{suffix}', prepend_text)
+    for program, known_code in known.items():
+        code = known_code or _store_code(
+            computer, f'{folder.rstrip("/")}/{program}', f'{program}{suffix}', prepend_text
+        )
+        if options is not None:
+            state_for_code(code, options)
     return Registration(
         created=tuple(f'{name}{suffix}' for name, code in known.items() if code is None),
         existing=tuple(f'{name}{suffix}' for name, code in known.items() if code is not None),
@@ -108,7 +124,7 @@ def _find_code(computer: Computer, label: str) -> InstalledCode | None:
     return code
 
 
-def _store_code(computer: Computer, executable: str, label: str, prepend_text: str) -> None:
+def _store_code(computer: Computer, executable: str, label: str, prepend_text: str) -> InstalledCode:
     from aiida.orm import InstalledCode
 
     code = InstalledCode(
@@ -119,3 +135,4 @@ def _store_code(computer: Computer, executable: str, label: str, prepend_text: s
         description=f'{PurePosixPath(executable).name} of Pacemaker',
     )
     code.store()
+    return code

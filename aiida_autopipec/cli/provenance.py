@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ('remote_folder', 'retrieved')
 """Outputs of every job that say nothing about where its results come from."""
+MONITORS = 'monitors__'
+"""How the links of monitors begin; they look on, and say nothing of it either."""
 
 
 def provenance_picture(workchain: ProcessNode, *, title: str) -> str:
@@ -20,7 +22,7 @@ def provenance_picture(workchain: ProcessNode, *, title: str) -> str:
     for calculation in _calculations(workchain):
         nodes[calculation.uuid] = _process(calculation)
         for link in calculation.base.links.get_incoming().all():
-            if isinstance(link.node, _data_class()):
+            if isinstance(link.node, _data_class()) and not link.link_label.startswith(MONITORS):
                 nodes.setdefault(link.node.uuid, _data(link.node, link.link_label))
                 links.append((link.node.uuid, calculation.uuid))
         for link in calculation.base.links.get_outgoing().all():

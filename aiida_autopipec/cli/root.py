@@ -18,7 +18,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         'setup': ('aiida_autopipec.cli.setup:cmd_setup', "Register Pacemaker's programs on a computer."),
         'dataset': ('aiida_autopipec.cli.dataset:cmd_dataset', 'Import, show, export, merge and split datasets.'),
-        'train': ('aiida_autopipec.cli.train:cmd_train', 'Train potentials.'),
+        'config': ('aiida_autopipec.cli.config:cmd_config', "Check, explain and write Pacemaker's input.yaml."),
+        'train': ('aiida_autopipec.cli.train:cmd_train', 'Train potentials, and import those trained before.'),
+        'watch': ('aiida_autopipec.cli.watch:cmd_watch', 'Look on while potentials are trained.'),
         'demo': (
             'aiida_autopipec.cli.demo.command:cmd_demo',
             'Train a potential on real data in a throw-away profile.',

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_autopipec.cli.cluster import CodeSettings, parse_cluster
 from aiida_autopipec.cli.machine import create_computer, create_profile, get_or_create_localhost
 from aiida_autopipec.cli.messages import blame, fail
 from aiida_autopipec.cli.params.options import load_profile
@@ -16,6 +16,8 @@ from aiida_autopipec.cli.programs import ONE_THREAD, ProgramsError, local_bin_fo
 if TYPE_CHECKING:
     from aiida.orm import Computer
 
+    from aiida_autopipec.cli.cluster import ClusterSettings, CodeSettings
+
 NEW_PROFILE = 'autopipec'
 NEW_PROFILE_EMAIL = 'aiida@localhost'
 
@@ -24,6 +26,12 @@ NEW_PROFILE_EMAIL = 'aiida@localhost'
 @click.option('--computer', 'computer_label', metavar='LABEL', help='A computer that AiiDA knows already.')
 @click.option('--localhost', is_flag=True, help='This computer; it and the profile are made where they are missing.')
 @click.option('--config', type=YamlMapping(), help='YAML file that describes a computer and the programs on it.')
+@click.option('--ask', is_flag=True, help='Ask for what such a file would say.')
+@click.option(
+    '--save',
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='Write the answers of --ask to a file that --config reads.',
+)
 @click.option(
     '--bin-dir',
     metavar='PATH',
@@ -39,6 +47,8 @@ def cmd_setup(
     computer_label: str | None,
     localhost: bool,
     config: dict[str, Any] | None,
+    ask: bool,
+    save: Path | None,
     bin_dir: str | None,
     label_suffix: str,
     prepend_text: str | None,
@@ -47,33 +57,66 @@ def cmd_setup(
 ) -> None:
     """Register all programs of Pacemaker that lie in one folder of a computer as codes.
 
-    Run again, it changes nothing: what is there already is kept.
+    Run again, it changes nothing: computers and codes that are there already are kept. Only the defaults of jobs
+    (`gpu_form` and `options` in the file of --config) are written anew.
     """
-    if sum((computer_label is not None, localhost, config is not None)) != 1:
-        raise click.UsageError('Give one of --computer, --localhost and --config.')
+    if sum((computer_label is not None, localhost, config is not None, ask)) != 1:
+        raise click.UsageError('Give one of --computer, --localhost, --config and --ask.')
+    if (config is not None or ask) and (bin_dir or label_suffix or prepend_text is not None):
+        raise click.UsageError('--bin-dir, --label-suffix and --prepend-text stand in the file of --config.')
+    if save is not None and not ask:
+        raise click.UsageError('--save writes the answers of --ask.')
     if localhost and profile is None:
         _ensure_profile(yes)
     _load_profile(ctx, profile)
     if config is not None:
-        if bin_dir or label_suffix or prepend_text is not None:
-            raise click.UsageError('--bin-dir, --label-suffix and --prepend-text stand in the file of --config.')
-        with blame('--config'):
-            cluster = parse_cluster(config)
-        settings = cluster.computer.model_dump()
-        computer = _get_or_create(settings.pop('label'), settings)
-        installations = list(cluster.codes)
-    else:
-        computer = _localhost() if localhost else ComputerType().convert(computer_label, _option(ctx), ctx)
-        if bin_dir is None and not localhost:
-            raise click.UsageError('--computer needs --bin-dir, the folder that holds `pacemaker` there.')
-        text = ONE_THREAD if prepend_text is None else prepend_text
-        with blame('--bin-dir'):
-            installations = [_installation(bin_dir or str(local_bin_folder()), label_suffix, text)]
-    for installation in installations:
-        _register(computer, installation, '--config' if config is not None else '--bin-dir')
+        _set_up(config, '--config')
+        return
+    if ask:
+        _ask_and_set_up(save, yes)
+        return
+    if bin_dir is None and not localhost:
+        raise click.UsageError('--computer needs --bin-dir, the folder that holds `pacemaker` there.')
+    computer = _localhost() if localhost else ComputerType().convert(computer_label, _option(ctx), ctx)
+    text = ONE_THREAD if prepend_text is None else prepend_text
+    installation = _installation(bin_dir or str(local_bin_folder()), label_suffix, text)
+    _register(computer, installation, '--bin-dir')
+
+
+def _ask_and_set_up(save: Path | None, yes: bool) -> None:
+    """Make a computer and codes from answers, after the user has seen what they amount to."""
+    import yaml
+
+    from aiida_autopipec.cli.questions import ask_cluster
+
+    answers = ask_cluster()
+    text = yaml.safe_dump(answers, sort_keys=False)
+    click.echo(f'\n{text}')
+    if save is not None:
+        save.write_text(text)
+        click.echo(f'file       {save}: written')
+    if not yes and not click.confirm('Make this computer and its codes?', default=True):
+        fail('nothing was done')
+    _set_up(answers, '--ask')
+
+
+def _set_up(content: dict[str, Any], option: str) -> None:
+    """Make the computer and the codes that a file describes, with their defaults."""
+    from aiida_autopipec.calculations.defaults import state_for_computer
+    from aiida_autopipec.cli.cluster import parse_cluster
+
+    with blame(option):
+        cluster: ClusterSettings = parse_cluster(content)
+    computer = _get_or_create(cluster, option)
+    if state_for_computer(computer, gpu_form=cluster.computer.gpu_form, options=cluster.computer.options):
+        click.echo(f'defaults   {computer.label}: written')
+    for installation in cluster.codes:
+        _register(computer, installation, option)
 
 
 def _installation(bin_dir: str, label_suffix: str, prepend_text: str) -> CodeSettings:
+    from aiida_autopipec.cli.cluster import CodeSettings
+
     if not bin_dir.startswith('/'):
         raise click.BadParameter(f'`{bin_dir}` is not an absolute path', param_hint='--bin-dir')
     return CodeSettings(bin_dir=bin_dir, label_suffix=label_suffix, prepend_text=prepend_text)
@@ -102,8 +145,6 @@ def _load_profile(ctx: click.Context, name: str | None) -> None:
 
 
 def _localhost() -> Computer:
-    from pathlib import Path
-
     from aiida.manage import get_config, get_manager
 
     name = get_manager().get_profile().name  # type: ignore[union-attr]
@@ -112,18 +153,19 @@ def _localhost() -> Computer:
     return computer
 
 
-def _get_or_create(label: str, settings: dict[str, Any]) -> Computer:
+def _get_or_create(cluster: ClusterSettings, option: str) -> Computer:
     """Return the computer of a file, and make it where it is missing."""
     from aiida.common.exceptions import AiidaException, NotExistent
     from aiida.orm import load_computer
 
+    label = cluster.computer.label
     try:
         computer = load_computer(label)
     except NotExistent:
         try:
-            computer = create_computer(label, settings)
+            computer = create_computer(label, cluster.computer.model_dump())
         except (AiidaException, ValueError) as exception:
-            raise click.BadParameter(f'the computer cannot be made: {exception}', param_hint='--config') from exception
+            raise click.BadParameter(f'the computer cannot be made: {exception}', param_hint=option) from exception
         click.echo(f'computer   {label}: new')
     else:
         click.echo(f'computer   {label}: there already, kept as it is')
@@ -138,6 +180,7 @@ def _register(computer: Computer, installation: CodeSettings, option: str) -> No
             installation.bin_dir,
             suffix=installation.label_suffix,
             prepend_text=installation.prepend_text,
+            options=None if option == '--bin-dir' else installation.options,
         )
     except ProgramsError as exception:
         raise click.BadParameter(str(exception), param_hint=option) from exception

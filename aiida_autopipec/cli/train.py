@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiida_autopipec.cli.console import Console
+from aiida_autopipec.cli.cost import cost_lines
+from aiida_autopipec.cli.import_fit import cmd_import
 from aiida_autopipec.cli.launch import (
     TrainingRequest,
+    check_choice,
     check_config,
     check_inputs,
+    follow_protocol,
     job_options,
     parse_reference_option,
     training_codes,
@@ -28,12 +32,23 @@ if TYPE_CHECKING:
 
 @click.group('train')
 def cmd_train() -> None:
-    """Train potentials."""
+    """Train potentials, and import those that were trained without AiiDA."""
+
+
+cmd_train.add_command(cmd_import)
 
 
 @cmd_train.command('launch')
 @click.option('--dataset', 'datasets', multiple=True, required=True, type=types.TRAINABLE, help='Data; repeatable.')
-@click.option('--config', type=types.YamlMapping(), required=True, help="Pacemaker's input.yaml without file names.")
+@click.option('--config', type=types.YamlMapping(), help="Pacemaker's input.yaml without file names.")
+@click.option('--protocol', metavar='NAME', help='Instead: settings chosen from the data; fast, balanced or accurate.')
+@click.option('--overrides', type=types.YamlMapping(), help='YAML file with what --protocol should do otherwise.')
+@click.option(
+    '--evaluator',
+    type=click.Choice(['tensorpot', 'pyace']),
+    help='For --protocol; by default tensorpot where the job asks for a GPU.',
+)
+@click.option('--two-stages', is_flag=True, help='For --protocol: train again, with more weight on energies.')
 @options.COMPUTER
 @options.split_options(required=False)
 @click.option('--max-structures', type=click.IntRange(min=1), help='Train on a selection of at most so many.')
@@ -62,7 +77,11 @@ def cmd_train() -> None:
 @options.PROFILE
 def cmd_launch(
     datasets: tuple[Node, ...],
-    config: dict[str, Any],
+    config: dict[str, Any] | None,
+    protocol: str | None,
+    overrides: dict[str, Any] | None,
+    evaluator: str | None,
+    two_stages: bool,
     computer: Computer | None,
     test_fraction: float | None,
     seed: int,
@@ -78,8 +97,9 @@ def cmd_launch(
     **others: Any,
 ) -> None:
     """Train a potential: merge, check, subtract the reference, split, select, train, export."""
+    check_choice(config, protocol, {'--overrides': overrides, '--evaluator': evaluator, '--two-stages': two_stages})
     with blame('--config'):
-        check_config(config)
+        check_config(config or {})
     with blame('--reference'):
         parsed_reference = None if reference is None else parse_reference_option(reference)
     triage = stated_rules(rules, drop)
@@ -88,7 +108,7 @@ def cmd_launch(
         codes = training_codes(computer, stated, with_selection=max_structures is not None)
     request = TrainingRequest(
         datasets=datasets,
-        config=config,
+        config=config or {},
         codes=codes,
         reference=parsed_reference,
         split=None if test_fraction is None else {'test_fraction': test_fraction, 'seed': seed},
@@ -98,10 +118,15 @@ def cmd_launch(
         initial_potential=initial_potential,
         options=job_options(**others),
     )
+    if protocol is not None:
+        with blame('--protocol'):
+            request = follow_protocol(request, protocol, overrides or {}, evaluator=evaluator, two_stages=two_stages)
     inputs = training_inputs(request)
     with blame():
         check_inputs(inputs)
     if dry_run:
+        with blame():
+            click.echo('\n'.join(cost_lines(request)))
         click.echo('the inputs are in order; nothing was submitted')
         return
     node = _submit(inputs, show) if daemon else _run(inputs)

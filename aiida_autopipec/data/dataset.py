@@ -12,7 +12,7 @@ from aiida.orm.nodes.caching import NodeCaching
 from aiida.orm.pydantic import OrmMetadataField
 from numpy.typing import NDArray
 
-from aiida_autopipec.data.shards import DIRECTORIES, ShardWriter, StoredShard
+from aiida_autopipec.data.shards import DIRECTORIES, MAX_KEPT_BYTES, ShardWriter, StoredShard, parts_to_files
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.checks import check_unique_names
 from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
@@ -85,20 +85,20 @@ class PaceDatasetData(Data):
     ) -> PaceDatasetData:
         """Return an unstored node.
 
-        :param structures: a set, or several that stay in files of their own, looked at one after the other. Shards of
-            stored nodes are neither read nor written again.
+        :param structures: a set, or several, looked at one after the other. Small ones share a file, large ones are
+            divided. Shards of other nodes stay what they are, neither read nor written again.
         :param reference: what was subtracted from the energies to give ``energy_corrected``.
         :param max_shard_bytes: size in bytes beyond which a set is divided.
         :raises DatasetError: if labels are present in some sets only, or names clash.
         """
         node = cls()
         writer = ShardWriter(node)
-        for part in [structures] if isinstance(structures, LabelledStructures) else structures:
-            if isinstance(part, LabelledStructures):
-                for shard in storage.iter_shards(part, max_shard_bytes):
-                    writer.write(shard)
-            else:
+        parts = [structures] if isinstance(structures, LabelledStructures) else structures
+        for part in parts_to_files(parts, max_shard_bytes):
+            if isinstance(part, StoredShard):
                 writer.link(part)
+            else:
+                writer.write(part)
         summaries = writer.summaries
         attributes = {**combine_summaries(summaries), 'n_shards': len(summaries), 'shards': summaries}
         check_unique_names(np.concatenate(writer.names))
@@ -123,9 +123,27 @@ class PaceDatasetData(Data):
         for shard in self.stored_shards():
             yield shard.load()
 
+    def iter_taken(self, rows: NDArray[Any]) -> Iterator[LabelledStructures | StoredShard]:
+        """Yield chosen structures, part by part, in the order in which they stand here.
+
+        :param rows: indices of structures, or a boolean mask of all. Of parts of which nothing is chosen nothing is
+            read, and those that are chosen as a whole stay the files that they are.
+        """
+        chosen = np.zeros(self.n_structures, dtype=bool)
+        chosen[rows] = True
+        begin = 0
+        for shard in self.stored_shards():
+            mask = chosen[begin : begin + len(shard)]
+            begin += len(shard)
+            if mask.all():
+                yield shard
+            elif mask.any():
+                yield shard.load().take(mask)
+
     def stored_shards(self) -> list[StoredShard]:
         """Return the parts in order without reading them."""
-        return [StoredShard(self, number) for number in range(self.n_shards)]
+        keep = storage.size_of(self.n_structures, self.n_atoms) <= MAX_KEPT_BYTES
+        return [StoredShard(self, number, keep=keep) for number in range(self.n_shards)]
 
     def get_structures(self) -> LabelledStructures:
         """Return all structures."""
@@ -138,6 +156,10 @@ class PaceDatasetData(Data):
     def get_names(self) -> NDArray[np.str_]:
         """Return the ``(n,)`` names, without reading the structures."""
         return np.concatenate([shard.names for shard in self.stored_shards()])
+
+    def get_sizes(self) -> NDArray[np.int64]:
+        """Return the ``(n,)`` numbers of atoms, without reading more than that."""
+        return np.concatenate([np.diff(shard.field('offsets')) for shard in self.stored_shards()])
 
     def get_source_uuids(self) -> set[str]:
         """Return the UUIDs of the nodes that structures come from."""
@@ -228,7 +250,18 @@ class PaceDatasetData(Data):
         for directory in DIRECTORIES:
             if set(self.base.repository.list_object_names(directory)) != expected:
                 raise ValidationError(f'the dataset should hold {self.n_shards} files in `{directory}`')
+        self._check_files()
         return True
+
+    def _check_files(self) -> None:
+        """Check that the files are still there: those of an unstored node are removed by a clean-up of the storage.
+
+        :raises ValidationError: if one is not.
+        """
+        repository = self.base.repository._repository
+        keys = {key for key in repository.flatten(repository.serialize()).values() if key}
+        if not all(repository.backend.has_objects(sorted(keys))):
+            raise ValidationError('files of the dataset were removed before it was stored: make it once more')
 
     def _range(self, name: str) -> tuple[float, float] | None:
         low = self.base.attributes.get(f'{name}_min', None)

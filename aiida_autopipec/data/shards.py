@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import io
+import mmap
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida.manage.manager import get_manager
 from aiida.repository import Repository
+from aiida.repository.backend import SandboxRepositoryBackend
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.dataset.summary import summarise
+from aiida_autopipec.pacemaker.errors import DatasetError
 
 if TYPE_CHECKING:
     from aiida_autopipec.data.dataset import PaceDatasetData
@@ -22,6 +25,14 @@ DIRECTORY_SHARDS = 'shards'
 DIRECTORY_SOURCES = 'sources'
 DIRECTORY_FINGERPRINTS = 'fingerprints'
 DIRECTORIES = (DIRECTORY_SHARDS, DIRECTORY_SOURCES, DIRECTORY_FINGERPRINTS)
+SMALL_BYTES = storage.MAX_SHARD_BYTES // 16
+"""Size below which a file counts as small."""
+MAX_KEPT_BYTES = 4 * storage.MAX_SHARD_BYTES
+"""Size up to which the files of a dataset are kept in memory while their arrays are asked for one by one."""
+MAX_SMALL = 8
+"""Small files that follow each other in a merged dataset; where there are more, they are put together in one."""
+
+_ALWAYS = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets', 'names'})
 
 
 class StoredShard:
@@ -30,18 +41,33 @@ class StoredShard:
     Hashes and names stand in a small file beside the structures, so that datasets can be merged without reading them.
     """
 
-    def __init__(self, node: PaceDatasetData, number: int) -> None:
+    def __init__(self, node: PaceDatasetData, number: int, *, keep: bool = False) -> None:
+        """Remember where the file is.
+
+        :param keep: whether :meth:`field` keeps the file in memory: asking the repository for it takes milliseconds.
+        """
         self.node = node
         self.number = number
+        self.keep = keep
 
     def __len__(self) -> int:
         return int(self.summary['n_structures'])
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """Sizes, elements, labels and ranges."""
         summary: dict[str, Any] = self.node.base.attributes.get('shards')[self.number]
         return summary
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+        return int(self.summary['n_atoms'])
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Which fields :meth:`field` can return."""
+        return _ALWAYS | set(self.summary['labels']) | ({'stress'} if self.summary['has_stress'] else set())
 
     @property
     def fingerprints(self) -> NDArray[np.bytes_]:
@@ -59,34 +85,53 @@ class StoredShard:
         return self._index['names']
 
     def load(self) -> LabelledStructures:
-        """Return the structures; they are kept as long as this object."""
-        return self._structures
+        """Return the structures, with their hashes."""
+        sources = self._read(DIRECTORY_SOURCES)
+        structures = storage.from_bytes(self._content(DIRECTORY_SHARDS), sources=sources['sources'][sources['rows']])
+        return structures.know(self.fingerprints, self.digests)
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Return one array of the structures without reading the others.
+
+        :raises DatasetError: if a value is not finite.
+        """
+        array = storage.Archive(self._kept if self.keep else self._content(DIRECTORY_SHARDS)).read(name)
+        if array.dtype.kind == 'f' and name != 'stress' and not np.isfinite(array).all():
+            raise DatasetError(f'`{name}` in file {self.number} of dataset {self.node.uuid} is not finite')
+        return array
 
     def source_table(self) -> list[str]:
         """Return the UUIDs of the nodes that structures come from, each once."""
-        table: list[str] = storage.read_arrays(self.open(DIRECTORY_SOURCES))['sources'].tolist()
+        table: list[str] = self._read(DIRECTORY_SOURCES)['sources'].tolist()
         return table
 
-    def open(self, directory: str) -> io.BytesIO:
-        """Return one of the three files of this shard."""
-        name = f'{directory}/{self.number:05d}.npz'
-        return io.BytesIO(self.node.base.repository.get_object_content(name, mode='rb'))
+    @cached_property
+    def _kept(self) -> bytes | mmap.mmap:
+        return self._content(DIRECTORY_SHARDS)
+
+    def _content(self, directory: str) -> bytes | mmap.mmap:
+        """Return one of the three files of this shard, mapped into memory where it is a file of its own."""
+        with self.node.base.repository.open(f'{directory}/{self.number:05d}.npz', mode='rb') as handle:
+            try:
+                return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+            except (AttributeError, OSError, ValueError):  # a part of a larger file (packed), or in an archive
+                return handle.read()
 
     @cached_property
     def _index(self) -> dict[str, NDArray[Any]]:
-        return storage.read_arrays(self.open(DIRECTORY_FINGERPRINTS))
+        return self._read(DIRECTORY_FINGERPRINTS)
 
-    @cached_property
-    def _structures(self) -> LabelledStructures:
-        arrays = storage.read_arrays(self.open(DIRECTORY_SOURCES))
-        return storage.from_bytes(self.open(DIRECTORY_SHARDS), sources=arrays['sources'][arrays['rows']])
+    def _read(self, directory: str) -> dict[str, NDArray[Any]]:
+        return storage.read_arrays(self._content(directory))
 
 
 class ShardWriter:
     """Collects the files of a new node, and what is known of them.
 
-    Files of stored nodes are linked: the repository knows a file by its hash, and any number of nodes may name it.
-    Without that, adding little to much would cost reading, hashing and writing all of it again.
+    They go straight into the repository of the profile, which knows a file by its hash: into the sandbox of an unstored
+    node they would be written once more, and files of stored nodes, which any number of nodes may name, could not be
+    linked. Without linking, adding little to much would cost reading, hashing and writing all of it again. What belongs
+    to no node in the end is removed by ``verdi storage maintain``.
     """
 
     def __init__(self, node: PaceDatasetData) -> None:
@@ -94,52 +139,90 @@ class ShardWriter:
         self.summaries: list[dict[str, Any]] = []
         self.digests: list[NDArray[np.bytes_]] = []
         self.names: list[NDArray[np.str_]] = []
+        self._repository = Repository(backend=get_manager().get_profile_storage().get_repository())
         self._linked: dict[str, str] = {}
-        self._written: list[str] = []
 
     def write(self, shard: LabelledStructures) -> None:
         """Add structures in a file of their own."""
         unique, rows = np.unique(shard.sources, return_inverse=True)
         index = {name: np.asarray(getattr(shard, name)) for name in ('fingerprints', 'digests', 'names')}
-        self._add(DIRECTORY_SHARDS, storage.to_bytes(shard))
+        self._add(DIRECTORY_SHARDS, storage.write_structures(shard))
         self._add(DIRECTORY_SOURCES, storage.write_arrays({'sources': unique, 'rows': rows.astype(np.int32)}))
         self._add(DIRECTORY_FINGERPRINTS, storage.write_arrays(index))
         self._remember(summarise(shard), shard.digests, shard.names)
 
     def link(self, shard: StoredShard) -> None:
         """Add a file of another node as it is."""
-        if not shard.node.is_stored:
+        there = shard.node.base.repository._repository
+        if isinstance(there.backend, SandboxRepositoryBackend):  # a clone of a node that is not stored yet
             self.write(shard.load())
             return
-        objects = shard.node.base.repository.metadata['o']
+        objects = there.serialize()['o']
         for directory in DIRECTORIES:
             key: str = objects[directory]['o'][f'{shard.number:05d}.npz']['k']
             self._linked[f'{directory}/{len(self.summaries):05d}.npz'] = key
         self._remember(shard.summary, shard.digests, shard.names)
 
     def finish(self) -> None:
-        """Put written and linked files together."""
-        if not self._linked:
-            return
+        """Give the files to the node."""
         # AiiDA has no public way to name a file that is already there; this is what it does itself for cached nodes
-        backend = get_manager().get_profile_storage().get_repository()
-        repository = Repository(backend=backend)
-        for path in self._written:
-            with self.node.base.repository.open(path, 'rb') as handle:
-                repository.put_object_from_filelike(handle, path)
-        tree: dict[str, Any] = repository.serialize()
+        tree: dict[str, Any] = self._repository.serialize()
         for path, key in self._linked.items():
             directory, name = path.split('/')
             tree.setdefault('o', {}).setdefault(directory, {}).setdefault('o', {})[name] = {'k': key}
+        backend = self._repository.backend
         self.node.base.repository._repository = Repository.from_serialized(backend=backend, serialized=tree)
 
-    def _add(self, directory: str, content: bytes) -> None:
-        path = f'{directory}/{len(self.summaries):05d}.npz'
-        handle: Any = io.BytesIO(content)  # aiida-core annotates a file opened by name, and takes any
-        self.node.base.repository.put_object_from_filelike(handle, path)
-        self._written.append(path)
+    def _add(self, directory: str, content: storage.Chunks) -> None:
+        handle: Any = content  # aiida-core annotates a file opened by name, and takes any
+        self._repository.put_object_from_filelike(handle, f'{directory}/{len(self.summaries):05d}.npz')
 
     def _remember(self, summary: dict[str, Any], digests: NDArray[np.bytes_], names: NDArray[np.str_]) -> None:
         self.summaries.append(summary)
         self.digests.append(digests)
         self.names.append(names)
+
+
+Part = LabelledStructures | StoredShard
+
+
+def tidy(parts: Iterable[Part]) -> Iterator[Part]:
+    """Replace runs of many small files by one.
+
+    Thousands of small additions would otherwise leave thousands of files. Whatever the size of a dataset, one addition
+    rewrites no more than :data:`MAX_SMALL` files of :data:`SMALL_BYTES`.
+
+    :param parts: those that are not in a file yet end a run, as they are written anyway.
+    """
+    run: list[StoredShard] = []
+    for part in parts:
+        if isinstance(part, StoredShard) and storage.size_of(len(part), part.n_atoms) < SMALL_BYTES:
+            run.append(part)
+            continue
+        yield from _together(run)
+        run = []
+        yield part
+    yield from _together(run)
+
+
+def _together(run: list[StoredShard]) -> Iterable[Part]:
+    return run if len(run) <= MAX_SMALL else storage.gather(shard.load() for shard in run)
+
+
+def parts_to_files(parts: Iterable[Part], max_bytes: int) -> Iterator[Part]:
+    """Yield what stands in a file each: files that are there, and sets of the right size between them."""
+    waiting: list[LabelledStructures] = []
+    size = 0
+    for part in parts:
+        if isinstance(part, StoredShard):
+            yield from storage.gather(waiting, max_bytes)
+            waiting, size = [], 0
+            yield part
+            continue
+        waiting.append(part)
+        size += storage.size_of(len(part), part.n_atoms)
+        if size > max_bytes:
+            *done, last = storage.gather(waiting, max_bytes)
+            yield from done
+            waiting, size = [last], storage.size_of(len(last), last.n_atoms)
+    yield from storage.gather(waiting, max_bytes)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from aiida.manage import get_manager
-from aiida.orm import ArrayData, Data, Kind, QueryBuilder, StructureData
+from aiida.orm import ArrayData, Data, Group, Kind, QueryBuilder, StructureData
 from aiida.repository import Repository
 from numpy.typing import NDArray
 
@@ -65,6 +65,42 @@ def single_structure(name: str, uuid: str, attributes: Mapping[str, Any], labels
         labels=labels,
         source=uuid,
     )
+
+
+def rows_of_group(label: str) -> list[tuple[str, str, str]]:
+    """Pair the StructureData of a group with the ArrayData that have the same label as node.
+
+    :param label: label of the group.
+    :return: for each structure its name, which is the label of both nodes, its UUID and that of its labels.
+    :raises DatasetError: if there is no such group or no structure in it, or two nodes of a kind have one label, or a
+        structure has no partner or labels have none.
+    """
+    if not QueryBuilder().append(Group, filters={'label': label}).count():
+        raise DatasetError(f'there is no group `{label}`')
+    structures, labels = _by_label(StructureData, label), _by_label(ArrayData, label)
+    if not structures:
+        raise DatasetError(f'the group `{label}` holds no StructureData')
+    for name in sorted(structures.keys() ^ labels.keys()):
+        has, lacks = ('a StructureData', 'ArrayData') if name in structures else ('an ArrayData', 'StructureData')
+        raise DatasetError(f'the group `{label}` holds {has} with the label `{name}`, but no {lacks} of that label')
+    return [(name, structures[name], labels[name]) for name in sorted(structures)]
+
+
+def _by_label(kind: type[Data], group: str) -> dict[str, str]:
+    """Return the UUIDs of the nodes of a kind in a group by their labels, subclasses not included.
+
+    :raises DatasetError: if two have the same.
+    """
+    query = QueryBuilder().append(Group, filters={'label': group}, tag='group')
+    query.append(kind, with_group='group', project=['label', 'uuid'], subclassing=False)
+    found: dict[str, str] = {}
+    for name, uuid in query.iterall():
+        if found.setdefault(name, uuid) != uuid:
+            raise DatasetError(
+                f'two {kind.__name__} in the group `{group}` have the label `{name}`: give each structure a label of '
+                'its own, and the same one to its energy and forces'
+            )
+    return found
 
 
 def _project(kind: type[Data], uuids: Mapping[str, str], column: str) -> dict[str, Any]:

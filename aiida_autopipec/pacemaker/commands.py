@@ -51,11 +51,11 @@ class SelectParameters(_MaxVolParameters):
     maxvol_refinement: int = Field(2, ge=1, description='Passes over the batches.')
 
 
-P = TypeVar('P', bound=_Parameters)
+P = TypeVar('P', bound=BaseModel)
 
 
 def parse_parameters(model: type[P], mapping: Mapping[str, Any]) -> P:
-    """Read settings of a program.
+    """Read settings of a program, or of the monitor.
 
     :raises ConfigError: if a key is unknown or a value is not possible; the message names the key.
     """
@@ -70,12 +70,14 @@ def parse_parameters(model: type[P], mapping: Mapping[str, Any]) -> P:
         raise ConfigError(f'`{key}` is {mapping.get(key)!r}: {error["msg"]}') from exception
 
 
-def train_arguments(*, input_filename: str, dry_run: bool = False) -> list[str]:
+def train_arguments(*, input_filename: str, dry_run: bool = False, verbose_tensorflow: bool = False) -> list[str]:
     """Return the arguments of ``pacemaker``; the names of all other files stand in its input.
 
     :param dry_run: build the basis and the neighbour lists, then stop.
+    :param verbose_tensorflow: let TensorFlow log which devices it finds, which ``pacemaker`` hides otherwise.
     """
-    return [input_filename, *(['--dry-run'] if dry_run else [])]
+    flags = {'--dry-run': dry_run, '--verbose-tf': verbose_tensorflow}
+    return [input_filename, *(flag for flag, wanted in flags.items() if wanted)]
 
 
 def yaml2yace_arguments(*, potential: str, output: str) -> list[str]:

@@ -30,7 +30,8 @@ TRAINING_PREDICTIONS = 'train_pred.pckl.gzip'
 TEST_PREDICTIONS = 'test_pred.pckl.gzip'
 SELECTED = 'selected.pkl.gz'
 
-# written by the script that travels with the job
+# scripts that travel with the job, and what they write
+PROBE_SCRIPT = 'probe.py'
 COLLECT_SCRIPT = 'collect.py'
 PYTHON_FINDER = 'with_pacemaker_python.sh'
 ENVIRONMENT = 'environment.json'

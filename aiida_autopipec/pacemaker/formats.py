@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms, voigt
 from aiida_autopipec.pacemaker.dataset.merge import OnConflict, merge_structures
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.structures import PER_ATOM, LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError, FileFormatError
 from aiida_autopipec.pacemaker.pickles import RawFrame, ReadLimits, read_frame, write_frame
+from aiida_autopipec.pacemaker.pickles.blocks import Deferred
 
 if TYPE_CHECKING:
     import ase
@@ -42,38 +43,67 @@ def save_to_pacemaker_format(
     return target
 
 
-def save_shards(
-    shards: Iterable[LabelledStructures], target: str | os.PathLike[str] | BinaryIO, *, weights: bool = True
-) -> None:
+class Part(Protocol):
+    """Structures whose arrays can be asked for one by one, so that they need not be in memory together."""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Which fields there are."""
+
+    def __len__(self) -> int: ...
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Return one array."""
+
+
+def save_shards(shards: Iterable[Part], target: str | os.PathLike[str] | BinaryIO, *, weights: bool = True) -> None:
     """Write a dataset that is stored in parts.
 
+    Arrays are asked for one by one, in the order in which they stand in the file, and let go: what stays in memory is
+    energies, names and sizes.
+
+    :param shards: sets of structures, or files with them that can be read array by array.
     :param target: file name, ending in ``.pckl.gzip``, or an open binary file.
     :param weights: whether to write the weights that the structures bring, which Pacemaker then uses.
     """
     parts = list(shards)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.sizes for part in parts]))])
-    columns = {
-        column: np.concatenate([getattr(part, field) for part in parts])
-        for column, field in _COLUMNS.items()
-        if getattr(parts[0], field) is not None and (weights or field not in _WEIGHTS)
-    }
-    atom_columns = {
-        column: [getattr(part, field) for part in parts]
-        for column, field in _ATOM_COLUMNS.items()
-        if getattr(parts[0], field) is not None and (weights or field not in _WEIGHTS)
-    }
-    stresses = [np.full((len(part), 6), np.nan) if part.stress is None else part.stress for part in parts]
+    fields = parts[0].present
+    given = {name: field for name, field in {**_COLUMNS, **_ATOM_COLUMNS}.items() if field in fields}
+    if not weights:
+        given = {name: field for name, field in given.items() if field not in _WEIGHTS}
     write_frame(
         target,
-        numbers=[part.numbers for part in parts],
-        positions=[part.positions for part in parts],
-        cells=[part.cells for part in parts],
-        pbc=[part.pbc for part in parts],
-        offsets=offsets,
-        columns=columns,
-        atom_columns=atom_columns,
-        vector_columns={'stress': stresses},
+        numbers=[_deferred(part, 'numbers') for part in parts],
+        positions=[_deferred(part, 'positions') for part in parts],
+        cells=[_deferred(part, 'cells') for part in parts],
+        pbc=[_deferred(part, 'pbc') for part in parts],
+        offsets=np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.field('offsets')) for part in parts]))]),
+        columns={
+            name: np.concatenate([part.field(field) for part in parts])
+            for name, field in given.items()
+            if name in _COLUMNS
+        },
+        atom_columns={
+            name: [_deferred(part, field) for part in parts] for name, field in given.items() if name in _ATOM_COLUMNS
+        },
+        vector_columns={'stress': [_deferred(part, 'stress') for part in parts]},
     )
+
+
+_TAILS = {'positions': (3,), 'forces': (3,), 'cells': (3, 3), 'pbc': (3,), 'stress': (6,)}
+
+
+def _deferred(part: Part, field: str) -> Deferred:
+    """Return an array that is read when it is written."""
+    length = part.n_atoms if field in PER_ATOM else len(part)
+    shape = (length, *_TAILS.get(field, ()))
+    if field not in part.present:  # a stress is unknown where it is absent
+        return Deferred(shape, lambda: np.full(shape, np.nan))
+    return Deferred(shape, lambda: part.field(field))
 
 
 def load_pacemaker_dataset(

@@ -37,15 +37,19 @@ class PaceActivesetParser(PaceParser):
 
     def out_parameters(self, info: ActiveSetInfo) -> None:
         """Attach what the program said about the active set."""
+        problems: list[str] = []
+        environment = self.parse_environment(problems)
         parameters: dict[str, Any] = {
             'n_functions': dict(info.n_functions),
             'singular_elements': list(info.singular_elements),
-            'environment': self.read_json(filenames.ENVIRONMENT),
+            'environment': {} if environment is None else environment.as_dict(),
         }
         try:
             parameters |= self.parse_program_log()
         except (AutopipecError, ValueError) as exception:
-            parameters['parser_warnings'] = [f'{filenames.stderr_of(PROGRAM)}: {exception}']
+            problems.append(f'{filenames.stderr_of(PROGRAM)}: {exception}')
+        if problems:
+            parameters['parser_warnings'] = problems
         self.out('output_parameters', Dict(parameters))
 
     def parse_program_log(self) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import parse_select_log
 from aiida_autopipec.pacemaker.pickles import read_frame
@@ -57,8 +56,7 @@ class PaceSelectParser(PaceParser):
 
         :raises OutputError: if a name is not in the pool, or comes twice.
         """
-        pool = np.concatenate([shard.names for shard in self._pool().iter_shards()])
-        row_of = {name: row for row, name in enumerate(pool.tolist())}
+        row_of = {name: row for row, name in enumerate(self._pool().get_names().tolist())}
         unknown = [name for name in names if name not in row_of]
         if unknown:
             raise OutputError(f'`{unknown[0]}` was selected, but is not in the pool')
@@ -69,20 +67,24 @@ class PaceSelectParser(PaceParser):
     def out_selected(self, rows: NDArray[np.int64]) -> None:
         """Attach the selected structures, and what the program said about the pool."""
         pool = self._pool()
-        selected = LabelledStructures.concatenate(list(pool.iter_shards())).take(np.sort(rows))
-        self.out('selected', PaceDatasetData.from_structures(selected, reference=pool.reference))
+        selected = PaceDatasetData.from_structures(pool.iter_taken(rows), reference=pool.reference)
+        self.out('selected', selected)
+        problems: list[str] = []
+        environment = self.parse_environment(problems)
         parameters: dict[str, Any] = {
             'rows': rows.tolist(),
             'selected_structures': len(rows),
             'selected_atoms': selected.n_atoms,
             'pool_structures': pool.n_structures,
             'pool_atoms': pool.n_atoms,
-            'environment': self.read_json(filenames.ENVIRONMENT),
+            'environment': {} if environment is None else environment.as_dict(),
         }
         try:
             parameters |= self.parse_program_log()
         except (AutopipecError, ValueError) as exception:
-            parameters['parser_warnings'] = [f'{filenames.stderr_of(PROGRAM)}: {exception}']
+            problems.append(f'{filenames.stderr_of(PROGRAM)}: {exception}')
+        if problems:
+            parameters['parser_warnings'] = problems
         self.out('output_parameters', Dict(parameters))
 
     def parse_program_log(self) -> dict[str, Any]:

@@ -16,27 +16,28 @@ from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import (
     ActiveSetInfo,
+    FitState,
     Health,
     Metrics,
     PotentialInfo,
     TrainingLog,
-    Verdict,
     judge_training,
+    newest_state,
     parse_active_set,
     parse_log,
     parse_metrics,
-    parse_potential,
+    parse_whole_potential,
+    salvage_metrics,
 )
 from aiida_autopipec.pacemaker.outputs.predictions import PARTS, Predictions, predictions_from_frame, read_predictions
 from aiida_autopipec.pacemaker.outputs.report import training_report
 from aiida_autopipec.pacemaker.pickles import read_frame
-from aiida_autopipec.parsers.common import PaceParser
+from aiida_autopipec.parsers.judge import DATASETS, TrainingJudge
 
-_DATASETS = {'train': 'dataset', 'test': 'test_dataset'}
 _PREDICTION_PICKLES = {'train': filenames.TRAINING_PREDICTIONS, 'test': filenames.TEST_PREDICTIONS}
 
 
-class PaceTrainParser(PaceParser):
+class PaceTrainParser(TrainingJudge):
     """Turns what a training left behind into nodes, and tells useless fits from good ones."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
@@ -51,8 +52,12 @@ class PaceTrainParser(PaceParser):
         self.out_learning_curve(metrics, test_metrics)
         self.out_predictions(predictions, problems)
         problems += self.collect_problems()
+        environment = self.parse_environment(problems)
+        if environment is not None:
+            self.out('environment', Dict(environment.as_dict()))
         usable = verdict.health is Health.HEALTHY and info is not None and not self.lacking_elements(info)
-        self.out_potentials(info if usable else None, metrics)
+        state = self.newest_state(metrics, log, problems)
+        self.out_potentials(info if usable else None, state)
         active_set = self.out_active_set(problems) if usable else None
         report = training_report(
             log=log,
@@ -60,36 +65,38 @@ class PaceTrainParser(PaceParser):
             verdict=verdict,
             potential=info,
             predictions=predictions,
-            environment=self.read_json(filenames.ENVIRONMENT),
+            state=None if usable else state,
+            environment={} if environment is None else environment.as_dict(),
         )
         contents = None if active_set is None else describe_active_set(active_set)
         self.out('output_parameters', Dict({**report, 'active_set': contents, 'parser_warnings': problems}))
         return (
             self.scheduler_exit_code()
+            or self.inspect_environment(environment)
             or self.inspect_elements(info)
+            or self.inspect_stop(verdict)
+            or self.inspect_end(verdict)
             or self.inspect_training(verdict)
             or self.inspect_exports()
+            or self.inspect_device(environment, log)
             or self.inspect_predictions(predictions)
             or self.inspect_active_set(active_set)
         )
 
     # Reading
 
-    def has(self, filename: str) -> bool:
-        """Tell whether a file was retrieved and is not empty."""
-        return bool(self.read_bytes(filename))
-
     def parse_table(self, filename: str, problems: list[str]) -> Metrics:
-        """Read a table of metrics; a damaged one counts as empty, and is reported."""
+        """Read a table of metrics; of a damaged one the rows that are whole count, and it is reported."""
+        text = self.read_text(filename) or ''
         try:
-            table = parse_metrics(self.read_text(filename) or '')
+            table = parse_metrics(text)
             steps = [table[name] for name in ('ladder_step', 'iter_num')] if len(table) else []
             if not all(np.isfinite(numbers).all() for numbers in steps):
                 raise OutputError('a row has no number; the file is damaged.')
             return table
         except AutopipecError as exception:
             problems.append(f'{filename}: {exception}')
-            return parse_metrics('')
+            return salvage_metrics(text)
 
     def parse_training_log(self) -> TrainingLog:
         """Read the log; stderr holds the same records and more."""
@@ -139,11 +146,11 @@ class PaceTrainParser(PaceParser):
         """Attach reference and predicted labels, with the row of each structure in its dataset."""
         arrays: dict[str, Any] = {}
         for part in PARTS:
-            if part not in predictions or _DATASETS[part] not in self.node.inputs:
+            if part not in predictions or DATASETS[part] not in self.node.inputs:
                 continue
             values = predictions[part]
             try:
-                arrays[f'{part}_rows'] = self._rows(_DATASETS[part], values)
+                arrays[f'{part}_rows'] = self._rows(DATASETS[part], values)
             except AutopipecError as exception:
                 problems.append(f'predictions: {exception}')
                 continue
@@ -159,17 +166,25 @@ class PaceTrainParser(PaceParser):
         :raises OutputError: if the predictions are not those of the dataset.
         """
         dataset: PaceDatasetData = self.node.inputs[port]
-        shards = list(dataset.iter_shards())
-        rows = values.rows_among(np.concatenate([shard.names for shard in shards]))
-        sizes = np.concatenate([shard.sizes for shard in shards])
+        rows = values.rows_among(dataset.get_names())
+        sizes = dataset.get_sizes()
         if len(np.unique(rows)) != len(rows) or np.any(sizes[rows] != values.sizes):
             raise OutputError(f'the structures are not those of `{port}`')
         return rows
 
-    def out_potentials(self, info: PotentialInfo | None, metrics: Metrics) -> None:
+    def newest_state(self, metrics: Metrics, log: TrainingLog, problems: list[str]) -> FitState | None:
+        """Return the last whole state of the fit; the job may have been killed while it was writing one."""
+        names = self.retrieved.base.repository.list_object_names()
+        files = {name: self.read_bytes(name) or b'' for name in names if name.startswith('interim_potential_')}
+        state, faults = newest_state(files, metrics, log)
+        problems += faults
+        return state
+
+    def out_potentials(self, info: PotentialInfo | None, state: FitState | None) -> None:
         """Attach the potential of a good fit, or else the last state of a bad one.
 
         :param info: facts about the potential; ``None`` if it is not usable.
+        :param state: the last state of the fit.
         """
         if info is not None:
             facts = {
@@ -182,27 +197,8 @@ class PaceTrainParser(PaceParser):
             exported = self.read_bytes(filenames.OUTPUT_LAMMPS_POTENTIAL)
             if exported:
                 self.out_file('lammps_potential', exported, 'potential.yace', **facts)
-            return
-        state = self._newest_interim_potential(metrics)
-        if state is not None:
-            self.out_file('interim_potential', state, 'interim_potential.yaml')
-
-    def _newest_interim_potential(self, metrics: Metrics) -> bytes | None:
-        """Return the state of the last fit cycle that left a whole one; it may have been killed while writing."""
-        numbered = []
-        for name in self.retrieved.base.repository.list_object_names():
-            cycle = name.removeprefix('interim_potential_').removesuffix('.yaml')
-            if cycle.isdecimal():
-                numbered.append((int(cycle), name))
-        for _, name in sorted(numbered, reverse=True):
-            content = self.read_bytes(name) or b''
-            try:
-                parse_whole_potential(content.decode(), metrics)
-            except (AutopipecError, UnicodeDecodeError):
-                self.logger.warning(f'{name} is not a whole potential and is left out')
-            else:
-                return content
-        return None
+        elif state is not None:
+            self.out_file('interim_potential', state.content, 'interim_potential.yaml')
 
     def out_active_set(self, problems: list[str]) -> ActiveSetInfo | None:
         """Attach the active set, and return what is in it."""
@@ -216,81 +212,6 @@ class PaceTrainParser(PaceParser):
             return None
         self.out_file('active_set', content, 'potential.asi')
         return info
-
-    # Judging
-
-    def inspect_elements(self, info: PotentialInfo | None) -> ExitCode | None:
-        """Refuse a potential that lacks an element of the data: Pacemaker then trains on the wrong element."""
-        lacking = [] if info is None else self.lacking_elements(info)
-        if not lacking:
-            return None
-        code: ExitCode = self.exit_codes.ERROR_UNKNOWN_ELEMENT
-        return code.format(detail=f'(the potential has no {", ".join(lacking)})')
-
-    def lacking_elements(self, info: PotentialInfo) -> list[str]:
-        """Return the elements of the data that a potential does not have."""
-        datasets = [self.node.inputs[port] for port in _DATASETS.values() if port in self.node.inputs]
-        return sorted({element for dataset in datasets for element in dataset.elements} - set(info.elements))
-
-    def inspect_training(self, verdict: Verdict) -> ExitCode | None:
-        """Judge the fit by its metrics, and explain by the traceback why there is none."""
-        if verdict.health is Health.HEALTHY and self.has(filenames.OUTPUT_POTENTIAL):
-            return None if 'potential' in self.outputs else self._unreadable()
-        diagnosis = self.diagnose_program('pacemaker')
-        if diagnosis is not None and verdict.health in (Health.NOT_STARTED, Health.INTERRUPTED):
-            return self.exit_code_of(diagnosis)
-        step = '' if verdict.ladder_step is None else f'(ladder step {verdict.ladder_step})'
-        code: ExitCode = self.exit_codes[f'ERROR_{verdict.health.name}']
-        return code.format(detail=step)
-
-    def _unreadable(self) -> ExitCode:
-        code: ExitCode = self.exit_codes.ERROR_OUTPUT_UNREADABLE
-        return code.format(filename=filenames.OUTPUT_POTENTIAL, reason='it is no whole potential with finite numbers')
-
-    def inspect_exports(self) -> ExitCode | None:
-        """Check that the programs that were asked for gave their files."""
-        for port, output, program, label in (
-            ('codes__yaml2yace', 'lammps_potential', 'pace_yaml2yace', 'ERROR_EXPORT_FAILED'),
-            ('codes__activeset', 'active_set', 'pace_activeset', 'ERROR_ACTIVE_SET_FAILED'),
-        ):
-            if self.node.base.links.get_incoming(link_label_filter=port).first() and output not in self.outputs:
-                diagnosis = self.diagnose_program(program)
-                detail = f'no file, see {filenames.stderr_of(program)}' if diagnosis is None else diagnosis.explanation
-                code: ExitCode = self.exit_codes[label]
-                return code.format(detail=detail)
-        return None
-
-    def inspect_predictions(self, predictions: Mapping[str, Predictions]) -> ExitCode | None:
-        """Warn if a set was not predicted."""
-        expected = {part for part, port in _DATASETS.items() if port in self.node.inputs}
-        if expected - set(predictions) or 'predictions' not in self.outputs:
-            warning: ExitCode = self.exit_codes.WARNING_PREDICTIONS_MISSING
-            return warning
-        return None
-
-    def inspect_active_set(self, info: ActiveSetInfo | None) -> ExitCode | None:
-        """Warn of a set that cannot tell all functions apart; the program calls that a success."""
-        if info is None or not info.singular_elements:
-            return None
-        warning: ExitCode = self.exit_codes.WARNING_ACTIVE_SET_SINGULAR
-        return warning.format(elements=', '.join(info.singular_elements))
-
-
-def parse_whole_potential(text: str, metrics: Metrics) -> PotentialInfo:
-    """Read a potential that may have been cut off while it was written, or that holds NaN.
-
-    A file that ends between two lines is still a potential, but with fewer functions: the metrics know how many there
-    should be.
-
-    :raises AutopipecError: if it is not whole.
-    """
-    info = parse_potential(text)
-    if not info.finite:
-        raise OutputError('it has coefficients that are not finite')
-    expected = {int(number) for number in metrics.columns.get('nfuncs', ()) if np.isfinite(number)}
-    if expected and info.total_functions not in expected:
-        raise OutputError(f'it is cut off: it has {info.total_functions} of {max(expected)} functions')
-    return info
 
 
 def describe_active_set(info: ActiveSetInfo) -> dict[str, Any]:

@@ -4,42 +4,19 @@ Runs on the computer, in Pacemaker's own Python, after the programs:
 
     python collect.py train|select|activeset
 
-Writes ``environment.json`` always; ``predictions.npz`` after a training; ``selected.json`` after a selection. The
-pickles that were converted are moved to ``converted/``. Needs only what python-ace brings. Never fails the job: what
-goes wrong is written to ``collect.json``.
+Writes ``predictions.npz`` after a training, ``selected.json`` after a selection. The pickles that were converted are
+moved to ``converted/``. Needs only what python-ace brings. Never fails the job: what goes wrong is written to
+``collect.json``.
 """
 
 import json
 import os
-import platform
 import shutil
-import socket
 import sys
 import traceback
 
 FILES_OF_PREDICTIONS = {'train': 'train_pred.pckl.gzip', 'test': 'test_pred.pckl.gzip'}
 FILE_OF_SELECTION = 'selected.pkl.gz'
-PACKAGES = ('numpy', 'pandas', 'ase', 'scipy', 'python-ace', 'tensorpotential', 'tensorflow', 'tensorflow-cpu')
-VARIABLES = ('SLURM_JOB_ID', 'SLURM_JOB_NODELIST', 'CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS')
-
-
-def describe_environment():
-    """Return versions and place of this run."""
-    from importlib import metadata
-
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        'python': platform.python_version(),
-        'executable': sys.executable,
-        'hostname': socket.gethostname(),
-        'packages': packages,
-        'variables': {name: os.environ[name] for name in VARIABLES if name in os.environ},
-    }
 
 
 def collect_predictions():
@@ -87,8 +64,6 @@ def main(task):
     """Do what belongs to a task, and say how it went."""
     outcome = {'task': task, 'ok': True}
     try:
-        with open('environment.json', 'w') as handle:
-            json.dump(describe_environment(), handle, indent=2, sort_keys=True)
         if task == 'train':
             collect_predictions()
         elif task == 'select':

@@ -14,9 +14,11 @@ from aiida_autopipec.calculations.functions.many import STRUCTURES_PER_CONVERSIO
 from aiida_autopipec.calculations.functions.reference import subtract_reference
 from aiida_autopipec.calculations.functions.triage import check_dataset
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.dataset.recorded import as_stated
 from aiida_autopipec.pacemaker.errors import InputError
 from aiida_autopipec.pacemaker.triage.report import summary
 from aiida_autopipec.workflows import inputs as checks
+from aiida_autopipec.workflows.ports import define_data_ports
 
 
 class DataSteps(WorkChain):
@@ -30,7 +32,7 @@ class DataSteps(WorkChain):
     def define(cls, spec: WorkChainSpec) -> None:  # type: ignore[override]
         """Define the ports of data and the exit code of data that cannot be used."""
         super().define(spec)
-        checks.define_data_ports(spec)
+        define_data_ports(spec)
         spec.output(
             'dataset', valid_type=PaceDatasetData, help='All data together, without duplicates and what was dropped.'
         )
@@ -124,7 +126,7 @@ class DataSteps(WorkChain):
         return None
 
     def subtract_reference(self) -> ExitCode | None:
-        """Subtract the reference energies, or those of the potential that is updated."""
+        """Subtract the reference, or that of the potential that is updated."""
         self.ctx.training_set = self.ctx.dataset
         try:
             reference = checks.reference_to_subtract(self.inputs)
@@ -133,8 +135,7 @@ class DataSteps(WorkChain):
             cutoff = Float(checks.cutoff_of(self.inputs))
             self.ctx.training_set = self._corrected(self.ctx.dataset, reference, cutoff, 'subtract_reference')
             if self.ctx.test_set is not None:
-                energies = self.ctx.training_set.reference['single_atom_energies']
-                same = Dict({'method': 'single_atom_energies', 'single_atom_energies': energies})
+                same = Dict(as_stated(self.ctx.training_set.reference))
                 self.ctx.test_set = self._corrected(self.ctx.test_set, same, cutoff, 'subtract_reference_test')
         except InputError as exception:
             return self._invalid(exception)

@@ -1,163 +1,21 @@
-"""Ports of the training work chain, and checks of what is given to them."""
+"""Checks of what is given to the training work chain, port against port, and what follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida.orm import ArrayData, Dict, SinglefileData, Str, StructureData, TrajectoryData
+from aiida.orm import Dict, TrajectoryData
 
 from aiida_autopipec.calculations import validation
+from aiida_autopipec.calculations.gpu_option import gpus_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions
 from aiida_autopipec.pacemaker.dataset.frames import stated_convention
-from aiida_autopipec.pacemaker.dataset.merge import ON_CONFLICT
-from aiida_autopipec.pacemaker.dataset.reference import parse_reference
-from aiida_autopipec.pacemaker.errors import DatasetError, InputError
+from aiida_autopipec.pacemaker.dataset.recorded import reference_to_keep
+from aiida_autopipec.pacemaker.errors import InputError
 from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules
-
-SPLIT_KEYS = ('test_fraction', 'seed')
-
-
-def define_data_ports(spec: WorkChainSpec) -> None:
-    """Define the ports that take data and say what is done with them."""
-    kinds = (PaceDatasetData, TrajectoryData, SinglefileData)
-    spec.input_namespace('datasets', dynamic=True, valid_type=kinds, required=False, help='Data, by any key.')
-    spec.input_namespace(
-        'structures', dynamic=True, valid_type=StructureData, required=False, help='Single structures, by any key.'
-    )
-    spec.input_namespace(
-        'labels',
-        dynamic=True,
-        valid_type=ArrayData,
-        required=False,
-        help='Labels of `structures` under the same keys: arrays `energy` (eV), `forces` (eV/Å), optional `stress` '
-        '(eV/Å³, negative when compressed).',
-    )
-    spec.input_namespace(
-        'test_datasets', dynamic=True, valid_type=kinds, required=False, help='Data to test on, by any key.'
-    )
-    spec.input(
-        'conversion',
-        valid_type=Dict,
-        required=False,
-        serializer=validation.serialize_dict,
-        help='How trajectories and files are read: a mapping for each, under the key that it has in `datasets` or '
-        '`test_datasets`; see TrajectoryConvention and ImportOptions.',
-    )
-    spec.input(
-        'config',
-        valid_type=Dict,
-        serializer=validation.serialize_dict,
-        validator=validation.validate_config,
-        help="Pacemaker's `input.yaml` without names of files; see TrainingConfig.",
-    )
-    spec.input(
-        'split',
-        valid_type=Dict,
-        required=False,
-        serializer=validation.serialize_dict,
-        validator=validate_split,
-        help='Set a test set aside: `test_fraction` and `seed`. By content, so that no structure ever changes sides.',
-    )
-    spec.input(
-        'selection',
-        valid_type=Dict,
-        required=False,
-        serializer=validation.serialize_dict,
-        validator=validation.validate_select_parameters,
-        help='Train on a selection of the data; see SelectParameters. Needs `pace_select.code`.',
-    )
-    spec.input(
-        'reference',
-        valid_type=Dict,
-        required=False,
-        serializer=validation.serialize_dict,
-        validator=validate_reference,
-        help='What is subtracted from total energies before training; see Reference.',
-    )
-    spec.input(
-        'on_conflict',
-        valid_type=Str,
-        required=False,
-        serializer=_serialize_str,
-        validator=validate_on_conflict,
-        help='What happens to equal structures with different labels: `error` (default), `keep_first`, `keep_last` or '
-        '`keep_all`.',
-    )
-    spec.input(
-        'triage',
-        valid_type=Dict,
-        required=False,
-        serializer=validation.serialize_dict,
-        validator=validate_triage,
-        help='What counts as wrong with the data, and which kinds of findings are dropped; see TriageRules. Without, '
-        'the data are checked and nothing is dropped.',
-    )
-    spec.input(
-        'initial_potential',
-        valid_type=SinglefileData,
-        required=False,
-        validator=validation.validate_potential,
-        help='Potential (`.yaml`) to update. Its reference energies are used again.',
-    )
-    spec.input(
-        'active_set',
-        valid_type=SinglefileData,
-        required=False,
-        help='Active set of `initial_potential`: a selection then chooses what adds to it.',
-    )
-
-
-def _serialize_str(value: Any) -> Any:
-    return Str(value) if isinstance(value, str) else value
-
-
-# Single ports
-
-
-def validate_split(value: Dict, _: Any) -> str | None:
-    """Check how the test set is set aside."""
-    split = value.get_dict()
-    unknown = sorted(set(split) - set(SPLIT_KEYS))
-    if unknown:
-        return f'`{unknown[0]}` is unknown; the keys are {", ".join(SPLIT_KEYS)}'
-    fraction, seed = split.get('test_fraction'), split.get('seed', 0)
-    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction < 1:
-        return f'`test_fraction` is {fraction!r}, but has to lie between 0 and 1, both excluded'
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        return f'`seed` is {seed!r}, but has to be a whole number'
-    return None
-
-
-def validate_reference(value: Dict, _: Any) -> str | None:
-    """Check what is subtracted."""
-    try:
-        parse_reference(value.get_dict())
-    except InputError as exception:
-        return str(exception)
-    return None
-
-
-def validate_on_conflict(value: Str, _: Any) -> str | None:
-    """Check the treatment of equal structures with different labels."""
-    if value.value not in ON_CONFLICT:
-        return f'`{value.value}` is unknown; possible are {", ".join(ON_CONFLICT)}'
-    return None
-
-
-def validate_triage(value: Dict, _: Any) -> str | None:
-    """Check the rules of triage."""
-    try:
-        TriageRules.from_mapping(value.get_dict())
-    except InputError as exception:
-        return str(exception)
-    return None
-
-
-# Ports against each other
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
@@ -185,12 +43,17 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     if validation.validate_config(inputs['config'], None):
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
-    return (
+    problem = (
         validation.starting_point_problem(config, inputs)
+        or validation.stopping_problem(config, has_test_set='split' in inputs or bool(inputs.get('test_datasets')))
         or _datasets_problem(config, inputs)
         or _energies_problem(config, inputs)
         or _pool_problem(inputs)
+        or gpus_problem(inputs.get('pace_train', {}), config)
     )
+    if problem is None:
+        validation.warn_about(config)
+    return problem
 
 
 def _energies_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
@@ -295,16 +158,10 @@ def reference_to_subtract(inputs: Mapping[str, Any]) -> Dict | None:
     """
     stated: Dict | None = inputs.get('reference', None)
     potential = inputs.get('initial_potential', None)
-    recorded = None if potential is None else potential.base.attributes.get('reference', None)
+    recorded = None if potential is None else validation.recorded_reference(potential)
     if recorded is None:
         return stated
-    kept = Dict({'method': 'single_atom_energies', 'single_atom_energies': recorded['single_atom_energies']})
-    if stated is None or stated.get_dict() == {'method': recorded['method']} or stated.get_dict() == kept.get_dict():
-        return kept
-    raise DatasetError(
-        f'`initial_potential` was trained on energies relative to {recorded["single_atom_energies"]}, but `reference` '
-        f'asks for {stated.get_dict()}: leave `reference` out to keep the old one, or train without `initial_potential`'
-    )
+    return Dict(reference_to_keep(recorded, None if stated is None else stated.get_dict()))
 
 
 def triage_rules(inputs: Mapping[str, Any]) -> Dict:

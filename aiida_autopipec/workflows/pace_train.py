@@ -1,111 +1,268 @@
-"""Work chain that trains a potential and goes on where a training was cut off."""
+"""Work chain that trains a potential, whatever happens on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from aiida.common import AttributeDict
-from aiida.engine import (
-    BaseRestartWorkChain,
-    ExitCode,
-    ProcessHandlerReport,
-    process_handler,
-    while_,
-)
+from aiida.engine import ExitCode, ProcessHandlerReport, if_, process_handler, while_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida.orm import CalcJobNode, Dict, SinglefileData
+from aiida.orm import CalcJobNode
 
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 from aiida_autopipec.pacemaker.config import TrainingConfig
-from aiida_autopipec.pacemaker.config.potential import GivenPotential
+from aiida_autopipec.pacemaker.config.potential import PotentialShape
+from aiida_autopipec.pacemaker.restart import from_scratch, is_export_only, with_fit, with_noise, without_ladder
+from aiida_autopipec.workflows.healing import remedies
+from aiida_autopipec.workflows.healing.course import parameters_of
+from aiida_autopipec.workflows.healing.earlier import ContinuedCourse
+from aiida_autopipec.workflows.healing.ports import WARNINGS_FROM, define_exit_codes, define_limits
 
-WARNINGS_FROM = 700
-"""Exit codes from here on mean: finished, with a warning."""
+_CODES = PaceTrainCalculation.exit_codes
 
 
-class PaceTrainBaseWorkChain(BaseRestartWorkChain):
+class PaceTrainBaseWorkChain(ContinuedCourse):
     """Train a potential, whatever happens on the way.
 
-    A training that runs into the walltime of the scheduler goes on from its last state, for the iterations that remain.
+    Each way in which a training is cut off or goes wrong has one handler, which makes one change and reports it. A
+    training that gets further with each job is never given up; the table in the documentation ("When a training is
+    disturbed") lists symptoms, changes and limits.
     """
-
-    _process_class = PaceTrainCalculation
 
     @classmethod
     def define(cls, spec: WorkChainSpec) -> None:  # type: ignore[override]
         """Define ports, outline and exit codes."""
         super().define(spec)
         spec.expose_inputs(PaceTrainCalculation, namespace='pace_train')
+        define_limits(spec)
         spec.expose_outputs(PaceTrainCalculation)
         steps: Any = cls  # aiida-core annotates the steps of an outline as those of a plain WorkChain
         spec.outline(
             steps.setup,
+            if_(steps.goes_on_from_folder)(
+                steps.fetch_folder,
+                steps.read_folder,
+            ),
             while_(steps.should_run_process)(
                 steps.run_process,
                 steps.inspect_process,
             ),
             steps.results,
         )
-        spec.exit_code(
-            403,
-            'ERROR_NO_PROGRESS',
-            message='The training was cut off by the walltime before its first iteration: ask for more time.',
-        )
+        define_exit_codes(spec)
 
-    def setup(self) -> None:
-        """Collect the inputs of the first run."""
-        super().setup()
-        self.ctx.inputs = AttributeDict(self.exposed_inputs(PaceTrainCalculation, 'pace_train'))
+    # A result is there
 
-    @process_handler(
-        priority=500,
-        exit_codes=[PaceTrainCalculation.exit_codes.ERROR_SCHEDULER_OUT_OF_WALLTIME],
-    )
-    def continue_after_walltime(self, calculation: CalcJobNode) -> ProcessHandlerReport:
-        """Go on from the last state for the iterations that remain."""
-        done = int(calculation.outputs.output_parameters.get_dict().get('iterations') or 0)
-        if 'potential' in calculation.outputs:
-            return self._accept(calculation, 'was cut off after its potential was written')
-        if done == 0 or 'interim_potential' not in calculation.outputs:
-            return ProcessHandlerReport(do_break=True, exit_code=self.exit_codes.ERROR_NO_PROGRESS)
-        self._go_on_from(calculation.outputs.interim_potential, done)
-        self.report(
-            f'{calculation.process_label}<{calculation.pk}> ran into the walltime after {done} iterations: going on '
-            'from its last state'
-        )
-        return ProcessHandlerReport(do_break=True)
+    @process_handler(priority=900)
+    def start_what_is_left(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """Go on with the next fit cycle or ladder step once the one that was cut off is finished."""
+        if len(self.ctx.todo) < 2 or 'potential' not in calculation.outputs:
+            return None
+        return self.start_next(calculation, 'finished what was cut off: going on with what is left of the fit')
+
+    @process_handler(priority=890)
+    def finish_exports(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """Take a potential whose job was cut off after the fit, and make the exports that are missing."""
+        status = calculation.exit_status or 0
+        if status == 0 or status >= WARNINGS_FROM or 'potential' not in calculation.outputs:
+            return None
+        missing = self.missing_exports(calculation)
+        if not missing:
+            return self.accept(calculation, 'was cut off after everything was written')
+        failed = status in (_CODES.ERROR_EXPORT_FAILED.status, _CODES.ERROR_ACTIVE_SET_FAILED.status)
+        if failed and is_export_only(self.ctx.todo[0]):
+            return self.give_up('ERROR_EXPORT_FAILED', calculation)
+        place = self.try_elsewhere(calculation) if failed else 'again'
+        reason = f'trained the potential, but lacks {", ".join(missing)}: these are made {place}'
+        return self.export_state(calculation, calculation.outputs.potential, reason)
 
     @process_handler(priority=100)
     def accept_warnings(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
         """Take a result that comes with a warning, and repeat the warning."""
         if calculation.exit_status is None or calculation.exit_status < WARNINGS_FROM:
             return None
-        return self._accept(calculation, f'finished with a warning: {calculation.exit_message}')
+        return self.accept(calculation, f'finished with a warning: {calculation.exit_message}')
 
-    def _accept(self, calculation: CalcJobNode, reason: str) -> ProcessHandlerReport:
-        """Take the outputs of a calculation that did not finish with 0."""
-        self.report(f'{calculation.process_label}<{calculation.pk}> {reason}')
-        self.ctx.is_finished = True
-        return ProcessHandlerReport(do_break=True, exit_code=ExitCode(0))
+    @process_handler(priority=90, exit_codes=[ExitCode(0)])
+    def go_on_at_maxiter(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """Go on with a fit that reached ``maxiter``, as often as the input asks for."""
+        ended = parameters_of(calculation).get('stop_reason')
+        if 'extra_rounds' not in self.inputs or ended != 'max_iterations':
+            return None
+        rounds = int(self.inputs.extra_rounds.value)
+        if self.ctx.rounds >= rounds:
+            self.ctx.final_code = self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=rounds)
+            return self.accept(calculation, 'has not converged')
+        self.ctx.rounds += 1
+        own = self.inputs.pace_train.config.get_dict()
+        self.ctx.todo.append(with_fit(without_ladder({**own, 'backend': self.ctx.todo[0].get('backend', {})})))
+        return self.start_next(calculation, f'has not converged: extra round {self.ctx.rounds} of {rounds}')
 
-    def _go_on_from(self, state: SinglefileData, done: int) -> None:
-        """Start the next run from a state, for the iterations that remain in all."""
-        self.ctx.inputs.config = Dict(config_for_the_rest(self.ctx.inputs.config.get_dict(), done))
-        self.ctx.inputs.initial_potential = state
-        self.ctx.inputs.pop('parent_folder', None)
+    # It was cut off
+
+    @process_handler(priority=700, exit_codes=[_CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME, _CODES.ERROR_WALLTIME_TOO_SHORT])
+    def continue_after_walltime(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Go on from the last state for the iterations that remain."""
+        if not parameters_of(calculation).get('iterations'):  # the same walltime would only be met again
+            return self.give_up('ERROR_NO_PROGRESS', calculation, attempts=self.ctx.stalled)
+        return self.go_on(calculation, 'ran into the walltime')
+
+    @process_handler(
+        priority=690,
+        exit_codes=[
+            _CODES.ERROR_NO_RETRIEVED_FOLDER,
+            _CODES.ERROR_SCHEDULER_NODE_FAILURE,
+            _CODES.ERROR_CANCELLED,
+            _CODES.ERROR_PREEMPTED,
+            _CODES.ERROR_VANISHED,
+            _CODES.ERROR_INTERRUPTED,
+            _CODES.ERROR_NOT_STARTED,
+        ],
+    )
+    def continue_after_loss(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Go on where a job was ended from outside, or vanished."""
+        return self.go_on(calculation, f'was lost ({calculation.exit_message})')
+
+    @process_handler(priority=680, exit_codes=[_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, _CODES.ERROR_HOST_OUT_OF_MEMORY])
+    def give_more_memory(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Ask for more memory where that is allowed, else make batches smaller, else try another node once."""
+        options = self.options
+        if 'max_memory_kb' in self.inputs:
+            memory = remedies.memory_to_ask_for(options, int(self.inputs.max_memory_kb.value))
+            if memory is not None:
+                options['max_memory_kb'] = memory
+                return self.go_on(calculation, 'ran out of memory', f'with {memory} kB of memory')
+        smaller = remedies.with_smaller_batches(self.ctx.todo[0])
+        if smaller is not None:
+            return self._with_batches_of(smaller, calculation, 'ran out of memory')
+        if self.is_first('elsewhere'):
+            return self.go_on(calculation, 'ran out of memory', self.try_elsewhere(calculation))
+        return self.give_up('ERROR_OUT_OF_MEMORY', calculation)
+
+    @process_handler(priority=670, exit_codes=[_CODES.ERROR_GPU_OUT_OF_MEMORY])
+    def use_smaller_batches(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Make batches smaller when the GPU is out of memory."""
+        smaller = remedies.with_smaller_batches(self.ctx.todo[0])
+        if smaller is None:
+            return self.give_up('ERROR_OUT_OF_MEMORY', calculation)
+        return self._with_batches_of(smaller, calculation, 'ran out of the memory of the GPU')
+
+    def _with_batches_of(
+        self, config: Mapping[str, Any], calculation: CalcJobNode, reason: str
+    ) -> ProcessHandlerReport:
+        self.change_rest(dict(config))
+        return self.go_on(calculation, reason, f'with batches of {config["backend"]["batch_size"]} structures')
+
+    @process_handler(priority=660, exit_codes=[_CODES.ERROR_EARLY_STOPPING_CRASH])
+    def continue_after_early_stopping(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Take the state of a fit that was complete when Pacemaker crashed (python-ace#86)."""
+        return self.go_on(calculation, 'crashed by early stopping at the last iteration (python-ace#86)')
+
+    # It went wrong
+
+    @process_handler(
+        priority=600, exit_codes=[_CODES.ERROR_DIVERGED, _CODES.ERROR_LOSS_ROSE, _CODES.ERROR_LOSS_DIVERGING]
+    )
+    def calm_down(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Change what usually helps against a loss that is not finite or grows, each once."""
+        config = self.ctx.todo[0]
+        report = parameters_of(calculation)
+        if self.ctx.fresh is not None and _fell(report) and self.is_first('new_curvature'):
+            return self.go_on(calculation, 'diverged', 'without what the optimizer remembers of the curvature')
+        self.ctx.fresh = None  # its coefficients are no place to go on from
+        if config.get('fit', {}).get('optimizer', 'BFGS') != 'BFGS' and self.is_first('BFGS'):
+            self.ctx.todo = [self._with_bfgs(left) for left in self.ctx.todo]
+            return self.go_on(calculation, 'diverged', 'with the optimizer BFGS')
+        if 'initial_potential' in self.ctx.inputs and self.is_first('from_scratch'):
+            return self._start_from_scratch(calculation)
+        return self.give_up('ERROR_DIVERGED', calculation)
+
+    @staticmethod
+    def _with_bfgs(config: dict[str, Any]) -> dict[str, Any]:
+        changed = with_fit(config, optimizer='BFGS')
+        changed['fit'].pop('options', None)  # they belong to the other optimizer
+        return changed
+
+    def _start_from_scratch(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Keep the shape of the potential and leave the coefficients of the start."""
+        own = self.inputs.pace_train.config.get_dict()
+        given_shape = not isinstance(TrainingConfig.model_validate(own).potential, PotentialShape)
+        self.ctx.todo = [from_scratch({**own, 'backend': self.ctx.todo[0].get('backend', {})}, given_shape=given_shape)]
+        start = self.inputs.pace_train.get('initial_potential', None)
+        if given_shape and start is not None:
+            self.ctx.inputs.initial_potential = start
+        elif not given_shape:
+            self.ctx.inputs.pop('initial_potential', None)
+        self.ctx.state = self.ctx.state_from = None
+        return self.go_on(calculation, 'diverged', 'without the coefficients of the start potential')
+
+    @process_handler(priority=590, exit_codes=[_CODES.ERROR_NOT_TRAINED])
+    def shake(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Leave a point where no gradient acts; a fit that goes on from a state of its own is at its end there."""
+        if self.ctx.state_from is not None:
+            self.ctx.newest, self.ctx.newest_from = self.ctx.state, self.ctx.state_from
+            return self.export_state(calculation, self.ctx.state, 'found nothing to improve: the state is taken')
+        if not self.is_first('noise'):
+            return self.give_up('ERROR_NOT_TRAINED', calculation)
+        self.ctx.todo[0] = with_noise(self.ctx.todo[0], remedies.NOISE)
+        return self.go_on(calculation, 'did not move', f'with noise of {remedies.NOISE:g} on the coefficients')
+
+    @process_handler(priority=580, exit_codes=[_CODES.ERROR_NO_NEW_FUNCTIONS, _CODES.ERROR_SKIPPED])
+    def take_a_climbed_ladder(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """Take the state of a ladder that turns out to have been climbed already."""
+        if self.ctx.state_from is None:
+            return None
+        self.ctx.newest, self.ctx.newest_from = self.ctx.state, self.ctx.state_from
+        return self.export_state(calculation, self.ctx.state, 'has no function left to add: the state is taken')
+
+    @process_handler(priority=570, exit_codes=[_CODES.ERROR_LOSS_STALLED])
+    def start_optimizer_anew(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Give a fit that hardly moves one new start of the optimizer, then take it as it is."""
+        if self.ctx.newest is None:
+            return self.give_up('ERROR_STOPPED', calculation)
+        if self.is_first('new_optimizer'):
+            return self.go_on(calculation, 'hardly moves', 'without what the optimizer remembers of the curvature')
+        return self.export_state(calculation, self.ctx.newest, 'hardly moves again: the state is taken')
+
+    @process_handler(priority=560, exit_codes=[_CODES.ERROR_OVERFITTING])
+    def stop_overfitting(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """End a fit that gets worse on the test set: going on would only make it worse."""
+        return self.give_up('ERROR_STOPPED', calculation)
+
+    # The computer is to blame
+
+    @process_handler(
+        priority=500,
+        exit_codes=[_CODES.ERROR_DISK_FULL, _CODES.ERROR_OUTPUT_MISSING, _CODES.ERROR_OUTPUT_UNREADABLE],
+    )
+    def repeat_elsewhere(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Repeat a job whose files are lost or cut off, once."""
+        if not self.is_first('elsewhere'):
+            return self.give_up('ERROR_STORAGE', calculation)
+        return self.go_on(calculation, f'lost files ({calculation.exit_message})', self.try_elsewhere(calculation))
+
+    @process_handler(priority=490, exit_codes=[_CODES.ERROR_GPU_NOT_FOUND])
+    def find_gpu_elsewhere(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """Repeat a job that found no GPU on another node, once."""
+        if not self.is_first('elsewhere'):
+            return self.give_up('ERROR_ENVIRONMENT', calculation)
+        return self.go_on(calculation, 'found no GPU', self.try_elsewhere(calculation))
+
+    @process_handler(
+        priority=480,
+        exit_codes=[
+            _CODES.ERROR_EVALUATOR_NOT_INSTALLED,
+            _CODES.ERROR_EVALUATOR_INCOMPATIBLE,
+            _CODES.ERROR_EVALUATOR_NOT_AVAILABLE,
+            _CODES.ERROR_UNSUITABLE_ENVIRONMENT,
+        ],
+    )
+    def end_with_wrong_environment(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """End at once: no repetition installs what is missing."""
+        return self.give_up('ERROR_ENVIRONMENT', calculation)
 
 
-def config_for_the_rest(stated: dict[str, Any], done: int) -> dict[str, Any]:
-    """Return the settings of a training that goes on from its own state.
-
-    :param stated: the settings that it began with.
-    :param done: iterations that it has made since.
-    """
-    settings = TrainingConfig.model_validate(stated)
-    config = {**stated, 'fit': dict(stated.get('fit') or {})}
-    if isinstance(settings.potential, GivenPotential):
-        del config['potential']  # `reset` would throw away what has been reached
-    if settings.fit.ladder_step is None and settings.fit.fit_cycles == 1:
-        # with several minimisations `maxiter` is a limit for each of them, and the one that was cut off starts anew
-        config['fit']['maxiter'] = max(1, settings.fit.maxiter - done)
-    return config
+def _fell(report: Mapping[str, Any]) -> bool:
+    """Return whether the last finite loss of a job lies below its first."""
+    first, last = report.get('initial_loss'), report.get('final_loss')
+    return first is not None and (last is None or last < first)

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, ToContext, if_
+from aiida.engine import BaseRestartWorkChain, ExitCode, ToContext, if_
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
-from aiida.orm import CalcJobNode, ProcessNode
+from aiida.orm import CalcJobNode, Dict, ProcessNode
 
+from aiida_autopipec.calculations import ports, validation
 from aiida_autopipec.calculations.pace_activeset import PaceActivesetCalculation
 from aiida_autopipec.calculations.pace_select import PaceSelectCalculation
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.workflows import inputs as checks
 from aiida_autopipec.workflows.data_steps import DataSteps
+from aiida_autopipec.workflows.healing.ports import WARNINGS_FROM
 from aiida_autopipec.workflows.pace_train import PaceTrainBaseWorkChain
+from aiida_autopipec.workflows.protocols.builder import TrainingProtocols
+from aiida_autopipec.workflows.refinement import refined_config, refinement_problem
 
-RESULTS = ('potential', 'lammps_potential', 'active_set', 'output_parameters', 'learning_curve', 'predictions')
+RESULTS = (
+    'potential',
+    'lammps_potential',
+    'active_set',
+    'interim_potential',
+    'output_parameters',
+    'learning_curve',
+    'predictions',
+)
 """Outputs of the training that are outputs of the work chain too."""
 
 
-class TrainPotentialWorkChain(DataSteps):
+class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
     """Convert, merge, divide, select, train: from data of any kind to a potential, every step a node in the graph.
 
     Called again with its own ``dataset`` and ``potential`` and new data it updates the potential.
@@ -58,10 +71,16 @@ class TrainPotentialWorkChain(DataSteps):
                 'help': 'Compute the active set in a job of its own, instead of `pace_train.codes.activeset`.',
             },
         )
+        ports.add_dict(
+            spec,
+            'refinement',
+            purpose='Train a second time from the first result, with these keys of `fit` otherwise: '
+            '`{loss: {kappa: 0.05}}`. Ladder, cycles and noise are of the first training only.',
+        )
         spec.inputs['pace_train'].validator = None  # its data are made by the steps before it
         spec.inputs['pace_select'].validator = None
         spec.inputs['pace_activeset'].validator = None
-        spec.inputs.validator = checks.validate_inputs
+        spec.inputs.validator = validate_inputs
         steps: Any = cls  # aiida-core annotates the steps of an outline as those of a plain WorkChain
         spec.outline(
             steps.convert,
@@ -76,6 +95,10 @@ class TrainPotentialWorkChain(DataSteps):
             ),
             steps.run_training,
             steps.inspect_training,
+            if_(steps.should_refine)(
+                steps.run_refinement,
+                steps.inspect_refinement,
+            ),
             if_(steps.should_compute_active_set)(
                 steps.run_active_set,
                 steps.inspect_active_set,
@@ -124,27 +147,59 @@ class TrainPotentialWorkChain(DataSteps):
     # Training
 
     def run_training(self) -> dict[str, Any]:
-        """Train, and export in the same job."""
+        """Train, and export in the same job if this is the last training."""
+        inputs = self._training_inputs()
+        if 'initial_potential' in self.inputs:
+            inputs.pace_train.initial_potential = self.inputs.initial_potential
+        if self.should_refine():
+            for code in ('yaml2yace', 'activeset'):
+                inputs.pace_train.get('codes', {}).pop(code, None)
+        inputs.metadata = {'call_link_label': 'train'}
+        return ToContext(training=self.submit(PaceTrainBaseWorkChain, **inputs))
+
+    def _training_inputs(self) -> AttributeDict:
         training = AttributeDict(self.exposed_inputs(PaceTrainCalculation, 'pace_train'))
         training.dataset = self.ctx.training_set
         training.config = self.inputs.config
         if self.ctx.test_set is not None:
             training.test_dataset = self.ctx.test_set
-        if 'initial_potential' in self.inputs:
-            training.initial_potential = self.inputs.initial_potential
         inputs = AttributeDict(self.exposed_inputs(PaceTrainBaseWorkChain, 'restart', agglomerate=False))
         inputs.pace_train = training
-        inputs.metadata = {'call_link_label': 'train'}
-        return ToContext(training=self.submit(PaceTrainBaseWorkChain, **inputs))
+        return inputs
 
     def inspect_training(self) -> ExitCode | None:
         """Keep what there is, and stop if there is no potential."""
-        training: ProcessNode = self.ctx.training
         self._out_data()
-        if not training.is_finished_ok:
-            return self._failed('ERROR_TRAINING_FAILED', _reason(training))
-        self.out_many(self.exposed_outputs(training, PaceTrainBaseWorkChain, agglomerate=False))
-        return None
+        return self._failure() if self.should_refine() else self._out_training()
+
+    def should_refine(self) -> bool:
+        """Tell whether there is a second stage."""
+        return 'refinement' in self.inputs
+
+    def run_refinement(self) -> dict[str, Any]:
+        """Train a second time, from the first result and with the same data."""
+        inputs = self._training_inputs()
+        config = refined_config(self.inputs.config.get_dict(), self.inputs.refinement.get_dict())
+        inputs.pace_train.config = Dict(config)
+        inputs.pace_train.initial_potential = self.ctx.training.outputs.potential
+        inputs.metadata = {'call_link_label': 'refine'}
+        return ToContext(training=self.submit(PaceTrainBaseWorkChain, **inputs))
+
+    def inspect_refinement(self) -> ExitCode | None:
+        """Take what the second stage made."""
+        return self._out_training()
+
+    def _failure(self) -> ExitCode | None:
+        """Return the exit code of a training that failed."""
+        training: ProcessNode = self.ctx.training
+        if training.is_finished_ok or (training.exit_status or 0) >= WARNINGS_FROM:
+            return None
+        return self._failed('ERROR_TRAINING_FAILED', _reason(training))
+
+    def _out_training(self) -> ExitCode | None:
+        """Hand on what the last training made; one that failed keeps its last state and its learning curve."""
+        self.out_many(self.exposed_outputs(self.ctx.training, PaceTrainBaseWorkChain, agglomerate=False))
+        return self._failure()
 
     def should_compute_active_set(self) -> bool:
         """Tell whether the active set was asked for in a job of its own."""
@@ -188,8 +243,17 @@ class TrainPotentialWorkChain(DataSteps):
             self.out('selected', self.ctx.selection.outputs.selected)
 
 
+def validate_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
+    """Check everything that can be checked before a step is taken, the second stage included."""
+    problem = checks.validate_inputs(inputs, port)
+    if problem is None and 'refinement' in inputs and not validation.validate_config(inputs['config'], None):
+        return refinement_problem(inputs['config'], inputs['refinement'])
+    return problem
+
+
 def _reason(process: ProcessNode) -> str:
-    """Return why a process failed: the message of the last one that it called, which knows best."""
-    called = sorted(process.called, key=lambda node: node.pk or 0)
-    innermost = called[-1] if called and called[-1].exit_status else process
+    """Return why a process failed: in its own words, or in those of its last job where it has none."""
+    jobs = sorted((node for node in process.called if isinstance(node, CalcJobNode)), key=lambda node: node.pk or 0)
+    wordless = process.exit_status in (None, BaseRestartWorkChain.exit_codes.ERROR_UNHANDLED_FAILURE.status)
+    innermost: ProcessNode = jobs[-1] if wordless and jobs and jobs[-1].exit_status else process
     return f'{innermost.process_label}<{innermost.pk}>: {innermost.exit_message or innermost.process_state}'

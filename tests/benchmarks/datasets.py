@@ -1,13 +1,20 @@
 """Time and memory of everything that is done with datasets, as ratios to what was measured in the same run.
 
-    python tests/benchmarks/datasets.py [--sizes 1000 10000 100000] [--atoms 32] [--markdown FILE]
+    python tests/benchmarks/datasets.py [--sizes 1000 10000 100000 1000000] [--atoms 32] [--tasks …]
+                                        [--folder DIR] [--markdown FILE] [--json FILE]
 
-Every measurement runs in a process of its own, so that its peak memory is its own, in a throw-away AiiDA profile
-(SQLite, no daemon). Seconds depend on the machine and on what else it does; the ratios are what to look at:
+Structures are rattled and strained crystals of aluminium. Each task runs in processes of its own, first to prepare what
+it needs and then to do it, in a throw-away AiiDA profile (SQLite, no daemon), after having done the same with a few
+structures: imports and first queries are not part of it. Seconds depend on the machine and on what else it does; the
+ratios are what to look at:
 
 - ``floor``: the raw arrays through the compressor of dataset files, into a file;
-- ``storing``: AiiDA storing the TrajectoryData that is converted; ``making_and_storing`` with its arrays set before;
-- ``obvious``: ``get_step_structure().get_ase()`` for each frame, and ``DataFrame.to_pickle``.
+- ``storing``: AiiDA takes the arrays of the TrajectoryData that is converted, and stores it;
+- ``…_obvious``: ``get_step_structure().get_ase()`` for each frame, an ``ase.Atoms`` for each structure and
+  ``DataFrame.to_pickle``.
+
+Peak memory is the largest resident memory while the task runs above that when it begins (``VmHWM`` of Linux, reset at
+the beginning), over the size of the raw arrays.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -22,6 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -29,35 +38,69 @@ import numpy as np
 
 OBVIOUS_FRAMES = 500
 """Frames on which the obvious way is measured: it takes milliseconds for each."""
+WARM_UP = 20
+"""Structures with which a task is done once before it is measured."""
+NEW_STRUCTURES = 1000
+"""Structures that are merged into a large dataset."""
+DESCRIPTION = {'energy': {'array': 'energy', 'unit': 'eV'}, 'forces': {'array': 'forces', 'unit': 'eV/Å'}}
+
+Prepared = dict[str, Any]
+"""What a task needs: UUIDs and file names, so that it can be handed from process to process."""
 
 
 class Stopwatch:
-    """Measures one stretch of work: seconds, and the peak of resident memory above where it began."""
+    """Measures one stretch of work: seconds, seconds of processor time, and peak memory above its start."""
 
     seconds = 0.0
+    cpu_seconds = 0.0
     peak_bytes = 0
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Measure what happens inside."""
-        before = int(Path('/proc/self/statm').read_text().split()[1]) * resource.getpagesize()
-        start = time.perf_counter()
+        Path('/proc/self/clear_refs').write_text('5')
+        before, cpu, start = _memory('VmRSS'), _cpu_seconds(), time.perf_counter()
         yield
         self.seconds = time.perf_counter() - start
-        self.peak_bytes = max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+        self.cpu_seconds = _cpu_seconds() - cpu
+        self.peak_bytes = max(0, _memory('VmHWM') - before)
+
+
+def _cpu_seconds() -> float:
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+def _memory(key: str) -> int:
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f'{key}:'))
 
 
 def make_arrays(n: int, atoms: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return ``n`` distinct structures of so many atoms each, as flat arrays."""
+    """Return ``n`` rattled and strained crystals of aluminium of so many atoms each, as flat arrays."""
+    from ase.build import bulk
+
+    crystal = bulk('Al', 'fcc', 4.05, cubic=True)
+    while len(crystal) < atoms:
+        crystal = crystal.repeat([2 if axis == int(np.argmin(crystal.cell.lengths())) else 1 for axis in range(3)])
+    scaled, edges = crystal.get_scaled_positions()[:atoms], crystal.cell.array
     rng = np.random.default_rng(seed)
+    cells = edges @ (np.eye(3) + rng.normal(0.0, 0.01, (n, 3, 3)))
+    displacements = rng.normal(0.0, 0.1, (n, atoms, 3))
+    forces = rng.normal(0.0, 0.2, (n, atoms, 3))
+    forces -= 3.0 * displacements
+    energy = -3.7 * atoms + 1.5 * np.einsum('nai,nai->n', displacements, displacements)
+    displacements += scaled @ cells
     return {
         'numbers': np.full(n * atoms, 13, dtype=np.int32),
-        'positions': rng.random((n * atoms, 3)) * 9.0,
-        'cells': np.tile(np.eye(3) * 9.0, (n, 1, 1)),
+        'positions': displacements.reshape(-1, 3),
+        'cells': cells,
         'pbc': np.ones((n, 3), dtype=bool),
         'offsets': np.arange(n + 1) * atoms,
-        'energy': rng.random(n),
-        'forces': rng.standard_normal((n * atoms, 3)),
+        'energy': energy,
+        'forces': forces.reshape(-1, 3),
     }
 
 
@@ -68,11 +111,10 @@ def make_structures(n: int, atoms: int, seed: int = 0) -> Any:
     return LabelledStructures(**make_arrays(n, atoms, seed), names=np.array([f'{seed}-{row}' for row in range(n)]))
 
 
-def make_trajectory(n: int, atoms: int) -> Any:
-    """Return the same as an unstored TrajectoryData, and the description of its arrays."""
+def make_trajectory(arrays: dict[str, np.ndarray], n: int, atoms: int) -> Any:
+    """Return the same as an unstored TrajectoryData."""
     from aiida import orm
 
-    arrays = make_arrays(n, atoms)
     trajectory = orm.TrajectoryData()
     trajectory.set_trajectory(
         symbols=['Al'] * atoms,
@@ -82,14 +124,87 @@ def make_trajectory(n: int, atoms: int) -> Any:
     )
     trajectory.set_array('energy', arrays['energy'])
     trajectory.set_array('forces', arrays['forces'].reshape(n, atoms, 3))
-    description = {'energy': {'array': 'energy', 'unit': 'eV'}, 'forces': {'array': 'forces', 'unit': 'eV/Å'}}
-    return trajectory, orm.Dict(description)
+    return trajectory
 
 
-# What is measured: each function prepares, then works inside `watch.running()`
+# What tasks need: made in a process of its own, so that a measurement begins with nothing in memory
 
 
-def floor(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def prepare_nothing(n: int, atoms: int, folder: Path) -> Prepared:
+    """Prepare nothing."""
+    return {}
+
+
+def prepare_trajectory(n: int, atoms: int, folder: Path) -> Prepared:
+    """Store a trajectory."""
+    return {'trajectory': make_trajectory(make_arrays(n, atoms), n, atoms).store().uuid}
+
+
+def prepare_dataset(n: int, atoms: int, folder: Path) -> Prepared:
+    """Store a dataset."""
+    from aiida_autopipec.data.dataset import PaceDatasetData
+
+    return {'dataset': PaceDatasetData.from_structures(make_structures(n, atoms)).store().uuid}
+
+
+def prepare_two(n: int, atoms: int, folder: Path) -> Prepared:
+    """Store a dataset, and a small one."""
+    from aiida_autopipec.data.dataset import PaceDatasetData
+
+    small = PaceDatasetData.from_structures(make_structures(NEW_STRUCTURES, atoms, seed=1)).store()
+    return {**prepare_dataset(n, atoms, folder), 'small': small.uuid}
+
+
+def prepare_copies(n: int, atoms: int, folder: Path) -> Prepared:
+    """Store a dataset, and one of which every structure is a copy of one in the first, in another order."""
+    from aiida_autopipec.data.dataset import PaceDatasetData
+
+    order = np.random.default_rng(2).permutation(n // 2)
+    copies = PaceDatasetData.from_structures(make_structures(n // 2, atoms).take(order)).store()
+    return {
+        'dataset': PaceDatasetData.from_structures(make_structures(n // 2, atoms)).store().uuid,
+        'copies': copies.uuid,
+    }
+
+
+def prepare_singles(n: int, atoms: int, folder: Path) -> Prepared:
+    """Store StructureData and their labels."""
+    from aiida import orm
+
+    rows = []
+    for row, image in enumerate(make_structures(n, atoms).iter_atoms()):
+        energy = np.array([image.calc.results['energy']])
+        labels = orm.ArrayData({'energy': energy, 'forces': image.calc.results['forces']}).store()
+        rows.append((f's{row:06d}', orm.StructureData(ase=image).store().uuid, labels.uuid))
+    return {'rows': rows}
+
+
+def prepare_extxyz(n: int, atoms: int, folder: Path) -> Prepared:
+    """Write an extxyz file."""
+    from ase.io import write
+
+    write(folder / 'data.extxyz', make_structures(n, atoms).to_atoms(), format='extxyz')
+    return {'path': str(folder / 'data.extxyz')}
+
+
+def prepare_upload(n: int, atoms: int, folder: Path) -> Prepared:
+    """Write a file as a training job uploads it."""
+    from aiida_autopipec.pacemaker import save_to_pacemaker_format
+
+    return {'path': str(save_to_pacemaker_format(make_structures(n, atoms), folder / 'data.pckl.gzip'))}
+
+
+def load(prepared: Prepared, key: str) -> Any:
+    """Load one of the nodes."""
+    from aiida.orm import load_node
+
+    return load_node(uuid=prepared[key])
+
+
+# What is measured: each function works inside `watch.running()`
+
+
+def floor(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Compress the raw arrays into a file."""
     from isal import isal_zlib
 
@@ -97,22 +212,25 @@ def floor(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
     with watch.running(), (folder / 'floor.gz').open('wb') as handle:
         stream = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 31)
         for name in ('positions', 'forces', 'cells', 'energy', 'numbers'):
-            handle.write(stream.compress(arrays[name].data.cast('B')))
+            memory = arrays[name].data.cast('B')
+            for begin in range(0, len(memory), 1 << 20):
+                handle.write(stream.compress(memory[begin : begin + (1 << 20)]))
         handle.write(stream.flush())
 
 
-def to_uploaded_file(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def to_uploaded_file(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Write the dataset of a stored node as a training job uploads it."""
-    from aiida_autopipec.data.dataset import PaceDatasetData
-    from aiida_autopipec.pacemaker.formats import save_shards
+    from aiida.common.folders import Folder
 
-    node = PaceDatasetData.from_structures(make_structures(n, atoms)).store()
+    from aiida_autopipec.calculations.common import write_dataset
+
+    node = load(prepared, 'dataset')
     with watch.running():
-        save_shards(node.iter_shards(), folder / 'train.pckl.gzip')
+        write_dataset(node, Folder(str(folder)), 'train.pckl.gzip')
 
 
-def to_pickle_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
-    """Build an Atoms per structure and pickle a DataFrame."""
+def to_pickle_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Build an Atoms per structure and pickle a DataFrame, as Pacemaker's documentation shows."""
     import ase
     import pandas as pd
 
@@ -123,148 +241,146 @@ def to_pickle_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path) -> Non
             ase.Atoms(numbers=arrays['numbers'][:atoms], positions=positions, cell=cell, pbc=True)
             for positions, cell in zip(arrays['positions'].reshape(shape), arrays['cells'], strict=True)
         ]
-        frame = pd.DataFrame(
-            {'ase_atoms': images, 'energy': arrays['energy'], 'forces': list(arrays['forces'].reshape(shape))}
-        )
-        frame.to_pickle(folder / 'train.pckl.gzip', compression='gzip', protocol=4)
+        columns = {
+            'energy_corrected': arrays['energy'],
+            'forces': list(arrays['forces'].reshape(shape)),
+            'ase_atoms': images,
+        }
+        pd.DataFrame(columns).to_pickle(folder / 'obvious.pckl.gzip', compression='gzip', protocol=4)
 
 
-def storing(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
-    """Let AiiDA store a TrajectoryData."""
-    trajectory, _ = make_trajectory(n, atoms)
+def storing(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Let AiiDA take the arrays of a TrajectoryData and store it."""
+    arrays = make_arrays(n, atoms)
     with watch.running():
-        trajectory.store()
+        make_trajectory(arrays, n, atoms).store()
 
 
-def making_and_storing(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
-    """Let AiiDA take the arrays of a TrajectoryData and store it: what the conversion does for its own node."""
-    with watch.running():
-        trajectory, _ = make_trajectory(n, atoms)
-        trajectory.store()
+def trajectory_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Convert a stored TrajectoryData to a stored dataset, checked, and merge it, which removes duplicates."""
+    from aiida.orm import Dict
 
-
-def trajectory_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
-    """Convert a stored TrajectoryData to a stored dataset: checked, without duplicates."""
+    from aiida_autopipec.calculations.functions.combine import merge_datasets
     from aiida_autopipec.calculations.functions.convert import convert_trajectory
 
-    trajectory, description = make_trajectory(n, atoms)
-    trajectory.store()
+    trajectory = load(prepared, 'trajectory')
     with watch.running():
-        convert_trajectory(trajectory, description)
+        merge_datasets(a=convert_trajectory(trajectory, Dict(DESCRIPTION))['dataset'])
 
 
-def trajectory_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def trajectory_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Take the frames of a TrajectoryData out one by one."""
-    trajectory, _ = make_trajectory(n, atoms)
-    trajectory.store()
+    trajectory = load(prepared, 'trajectory')
     with watch.running():
         for step in range(n):
             trajectory.get_step_structure(step).get_ase()
 
 
-def structures_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def structures_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Turn stored StructureData with labels into a dataset, in batches, with provenance."""
     from aiida_autopipec.calculations.functions.many import convert_many_structures
 
-    structures, labels = store_structures(n, atoms)
     with watch.running():
-        convert_many_structures((key, structures[key], labels[key]) for key in structures)
+        convert_many_structures(tuple(row) for row in prepared['rows'])
 
 
-def structures_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def structures_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Call ``get_ase`` on every StructureData."""
     from aiida.orm import load_node
 
-    structures, _ = store_structures(n, atoms)
-    nodes = [load_node(uuid) for uuid in structures.values()]
     with watch.running():
-        for node in nodes:
-            node.get_ase()
+        for _, structure, _ in prepared['rows']:
+            load_node(uuid=structure).get_ase()
 
 
-def store_structures(n: int, atoms: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Store StructureData and their labels, and return their UUIDs: so many live nodes would slow AiiDA down."""
-    from aiida import orm
-
-    structures, labels = {}, {}
-    for row, image in enumerate(make_structures(n, atoms).iter_atoms()):
-        key = f's{row:06d}'
-        structures[key] = orm.StructureData(ase=image).store().uuid
-        energy = np.array([image.calc.results['energy']])
-        labels[key] = orm.ArrayData({'energy': energy, 'forces': image.calc.results['forces']}).store().uuid
-    return structures, labels
-
-
-def extxyz_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def extxyz_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Read an extxyz file."""
-    from ase.io import write
-
     from aiida_autopipec.pacemaker.dataset.files import read_structures
 
-    path = folder / 'data.extxyz'
-    write(path, make_structures(n, atoms).to_atoms(), format='extxyz')
     with watch.running():
-        read_structures(path)
+        read_structures(Path(prepared['path']))
 
 
-def read_back(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def read_back(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Read an uploaded file with the safe reader."""
-    from aiida_autopipec.pacemaker import load_pacemaker_dataset, save_to_pacemaker_format
+    from aiida_autopipec.pacemaker import load_pacemaker_dataset
 
-    path = save_to_pacemaker_format(make_structures(n, atoms), folder / 'data.pckl.gzip')
     with watch.running():
-        load_pacemaker_dataset(path)
+        load_pacemaker_dataset(prepared['path'])
 
 
-def fingerprint(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
-    """Hash every structure."""
-    structures = make_structures(n, atoms)
-    with watch.running():
-        _ = structures.fingerprints
-
-
-def merge_small_into_large(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def merge_small_into_large(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Merge 1000 new structures into a stored dataset of ``n``."""
     from aiida_autopipec.calculations.functions.combine import merge_datasets
-    from aiida_autopipec.data.dataset import PaceDatasetData
 
-    large = PaceDatasetData.from_structures(make_structures(n, atoms)).store()
-    small = PaceDatasetData.from_structures(make_structures(1000, atoms, seed=1)).store()
+    large, small = load(prepared, 'dataset'), load(prepared, 'small')
     with watch.running():
         merge_datasets(a=large, b=small)
 
 
-def split(n: int, atoms: int, watch: Stopwatch, folder: Path) -> None:
+def deduplicate(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Merge two datasets of ``n / 2`` structures each, all those of the second being copies from the first."""
+    from aiida_autopipec.calculations.functions.combine import merge_datasets
+
+    first, copies = load(prepared, 'dataset'), load(prepared, 'copies')
+    with watch.running():
+        merged = merge_datasets(a=first, b=copies)['dataset']
+    if merged.n_structures != n // 2:
+        raise RuntimeError(f'{merged.n_structures} structures are left of {n}')
+
+
+def split(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Divide a stored dataset into training and test set."""
     from aiida import orm
 
     from aiida_autopipec.calculations.functions.combine import split_dataset
-    from aiida_autopipec.data.dataset import PaceDatasetData
 
-    node = PaceDatasetData.from_structures(make_structures(n, atoms)).store()
+    node = load(prepared, 'dataset')
     with watch.running():
-        split_dataset(node, orm.Float(0.1), orm.Int(0))
+        split_dataset(node, orm.Float(0.3), orm.Int(0))
 
 
-TASKS: dict[str, Callable[[int, int, Stopwatch, Path], None]] = {
-    task.__name__: task
-    for task in (
-        floor,
-        to_uploaded_file,
-        to_pickle_obvious,
-        storing,
-        making_and_storing,
-        trajectory_to_dataset,
-        trajectory_to_atoms_obvious,
-        structures_to_dataset,
-        structures_to_atoms_obvious,
-        extxyz_to_dataset,
-        read_back,
-        fingerprint,
-        merge_small_into_large,
-        split,
-    )
+def subtract(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Subtract a reference from the energies."""
+    from aiida import orm
+
+    from aiida_autopipec.calculations.functions.reference import subtract_reference
+
+    node = load(prepared, 'dataset')
+    with watch.running():
+        subtract_reference(node, orm.Dict({'method': 'least_squares'}), orm.Float(5.0))
+
+
+def triage(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Look for what is wrong with a dataset."""
+    from aiida_autopipec.calculations.functions.triage import check_dataset
+
+    node = load(prepared, 'dataset')
+    with watch.running():
+        check_dataset(node)
+
+
+Task = Callable[[int, int, Stopwatch, Path, Prepared], None]
+Preparation = Callable[[int, int, Path], Prepared]
+
+PREPARATIONS: dict[Task, Preparation] = {
+    floor: prepare_nothing,
+    to_uploaded_file: prepare_dataset,
+    to_pickle_obvious: prepare_nothing,
+    storing: prepare_nothing,
+    trajectory_to_dataset: prepare_trajectory,
+    trajectory_to_atoms_obvious: prepare_trajectory,
+    structures_to_dataset: prepare_singles,
+    structures_to_atoms_obvious: prepare_singles,
+    extxyz_to_dataset: prepare_extxyz,
+    read_back: prepare_upload,
+    merge_small_into_large: prepare_two,
+    deduplicate: prepare_copies,
+    split: prepare_dataset,
+    subtract: prepare_dataset,
+    triage: prepare_dataset,
 }
+TASKS = {task.__name__: task for task in PREPARATIONS}
 SLOW = {
     'to_pickle_obvious': 20_000,
     'trajectory_to_atoms_obvious': OBVIOUS_FRAMES,
@@ -273,35 +389,63 @@ SLOW = {
     'extxyz_to_dataset': 20_000,
 }
 """Largest number of structures on which a slow task is measured; it grows linearly beyond."""
+AGAINST = {
+    'to_uploaded_file': 'floor',
+    'to_pickle_obvious': 'to_uploaded_file',
+    'trajectory_to_dataset': 'storing',
+    'trajectory_to_atoms_obvious': 'trajectory_to_dataset',
+    'structures_to_dataset': 'structures_to_atoms_obvious',
+    'read_back': 'floor',
+}
 
 
-def run_task(name: str, n: int, atoms: int) -> None:
-    """Run one measurement in this process and print it."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ['AIIDA_PATH'] = folder
+def enter_profile(folder: Path) -> None:
+    """Load a profile in a folder, made if need be."""
+    os.environ['AIIDA_PATH'] = str(folder)
+    if not (folder / '.aiida').exists():
         verdi = Path(sys.executable).parent / 'verdi'
-        subprocess.run(
-            [verdi, 'presto', '--use-zeromq'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        from aiida import load_profile
+        subprocess.run([verdi, 'presto', '--use-zeromq'], check=True, capture_output=True)
+    from aiida import load_profile
 
-        load_profile()
-        watch = Stopwatch()
-        TASKS[name](n, atoms, watch, Path(folder))
-        print(json.dumps({'seconds': watch.seconds, 'peak_bytes': watch.peak_bytes}))
+    load_profile()
 
 
-def measure(name: str, n: int, atoms: int) -> dict[str, float]:
-    """Run one measurement in a process of its own."""
+def prepare(name: str, n: int, atoms: int, folder: Path) -> None:
+    """Prepare a task for its warm-up and for its measurement, and write down what it needs."""
+    enter_profile(folder)
+    for stem, count in (('warm-up', min(n, WARM_UP)), ('measured', n)):
+        place = folder / stem
+        place.mkdir()
+        (folder / f'{stem}.json').write_text(json.dumps(PREPARATIONS[TASKS[name]](count, atoms, place)))
+
+
+def run_task(name: str, n: int, atoms: int, folder: Path) -> None:
+    """Run one measurement in this process and print it."""
+    enter_profile(folder)
+    watch = Stopwatch()
+    for stem, count in (('warm-up', min(n, WARM_UP)), ('measured', n)):
+        prepared = json.loads((folder / f'{stem}.json').read_text())
+        TASKS[name](count, atoms, watch, folder / stem, prepared)
+    print(json.dumps({'seconds': watch.seconds, 'cpu_seconds': watch.cpu_seconds, 'peak_bytes': watch.peak_bytes}))
+
+
+def measure(name: str, n: int, atoms: int, base: Path | None) -> dict[str, float]:
+    """Run one measurement in processes of its own."""
     count = min(n, SLOW.get(name, n))
-    command = [sys.executable, '-W', 'ignore', __file__, '--task', name, '--sizes', str(count), '--atoms', str(atoms)]
-    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory(dir=base) as folder:
+        command = [sys.executable, '-W', 'ignore', __file__, '--sizes', str(count), '--atoms', str(atoms)]
+        for step in ('prepare', 'run'):
+            stated = ['--step', step, '--tasks', name, '--folder', folder]
+            finished = subprocess.run([*command, *stated], check=True, capture_output=True, text=True)
+            os.sync()  # what was written before is not to slow down what is measured
     result: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
     raw = sum(array.nbytes for array in make_arrays(10, atoms).values()) / 10 * count
     return {
         'structures': count,
         'microseconds': 1e6 * result['seconds'] / count,
+        'cpu_microseconds': 1e6 * result['cpu_seconds'] / count,
         'peak_over_raw': result['peak_bytes'] / raw,
+        'peak_mib': result['peak_bytes'] / 1024**2,
         'seconds': result['seconds'],
     }
 
@@ -309,24 +453,17 @@ def measure(name: str, n: int, atoms: int) -> dict[str, float]:
 def table(results: dict[int, dict[str, dict[str, float]]]) -> str:
     """Return the results as a Markdown table."""
     lines = [
-        '| structures | task | µs per structure | against | ratio | peak memory over raw |',
-        '|---:|---|---:|---|---:|---:|',
+        '| structures | task | µs per structure | µs of processor | against | ratio | peak MiB | peak over raw |',
+        '|---:|---|---:|---:|---|---:|---:|---:|',
     ]
-    against = {
-        'to_uploaded_file': 'floor',
-        'to_pickle_obvious': 'to_uploaded_file',
-        'trajectory_to_dataset': 'storing',
-        'trajectory_to_atoms_obvious': 'trajectory_to_dataset',
-        'structures_to_dataset': 'structures_to_atoms_obvious',
-        'read_back': 'floor',
-    }
     for tasks in results.values():
         for name, result in tasks.items():
-            base = against.get(name, '')
+            base = AGAINST.get(name, '')
             ratio = f'{result["microseconds"] / tasks[base]["microseconds"]:.2f}' if base in tasks else ''
             lines.append(
-                f'| {result["structures"]:.0f} | {name} | {result["microseconds"]:.1f} | {base} | {ratio} | '
-                f'{result["peak_over_raw"]:.1f} |'
+                f'| {result["structures"]:.0f} | {name} | {result["microseconds"]:.1f} | '
+                f'{result["cpu_microseconds"]:.1f} | {base if ratio else ""} | {ratio} | '
+                f'{result["peak_mib"]:.0f} | {result["peak_over_raw"]:.2f} |'
             )
     return '\n'.join(lines)
 
@@ -337,18 +474,29 @@ def main() -> None:
     parser.add_argument('--sizes', type=int, nargs='+', default=[1_000, 10_000, 100_000])
     parser.add_argument('--atoms', type=int, default=32)
     parser.add_argument('--tasks', nargs='+', choices=list(TASKS), default=list(TASKS))
-    parser.add_argument('--task', choices=list(TASKS), help=argparse.SUPPRESS)
+    parser.add_argument('--step', choices=['prepare', 'run'], help=argparse.SUPPRESS)
+    parser.add_argument('--folder', type=Path, help='where to make the throw-away profiles')
     parser.add_argument('--markdown', type=Path, help='also write the table to this file')
+    parser.add_argument('--json', type=Path, help='also write the figures to this file')
     arguments = parser.parse_args()
-    if arguments.task:
-        run_task(arguments.task, arguments.sizes[0], arguments.atoms)
+    if arguments.step:
+        step = prepare if arguments.step == 'prepare' else run_task
+        step(arguments.tasks[0], arguments.sizes[0], arguments.atoms, arguments.folder)
         return
     results: dict[int, dict[str, dict[str, float]]] = {}
     for size in arguments.sizes:
         results[size] = {}
         for name in arguments.tasks:
-            results[size][name] = measure(name, size, arguments.atoms)
-            print(f'{size:>9} {name:<28} {results[size][name]["microseconds"]:>10.1f} µs', flush=True)
+            results[size][name] = result = measure(name, size, arguments.atoms, arguments.folder)
+            print(f'{size:>9} {name:<28} {result["microseconds"]:>10.1f} µs {result["peak_mib"]:>8.0f} MiB', flush=True)
+            if arguments.json:
+                about = {
+                    'command': ' '.join(sys.argv[1:]),
+                    'date': datetime.now(timezone.utc).isoformat(timespec='minutes'),
+                    'machine': f'{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}',
+                    'atoms': arguments.atoms,
+                }
+                arguments.json.write_text(json.dumps({**about, 'results': results}, indent=1) + '\n')
     text = table(results)
     print(f'\n{text}')
     if arguments.markdown:

@@ -50,6 +50,7 @@ def test_written_files(written, inputs, make_dataset, elsewhere, file_regression
         '_aiidasubmit.sh',
         'collect.py',
         'input.yaml',
+        'probe.py',
         'test.pckl.gzip',
         'train.pckl.gzip',
         'with_pacemaker_python.sh',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from importlib import util
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def test_one_job_gives_everything(trained):
     """Potential, export, active set, curve, predictions and report come from one stay in the queue."""
     assert set(trained.outputs) == {
         'active_set',
+        'environment',
         'lammps_potential',
         'learning_curve',
         'output_parameters',
@@ -70,6 +72,30 @@ def test_the_report(trained, inputs):
     assert parameters['versions']['pacemaker'] == parameters['environment']['packages']['python-ace']
     # the same Python may have several names in one folder
     assert Path(parameters['environment']['executable']).parent == Path(sys.executable).parent
+
+
+def test_the_environment(trained):
+    """Where the job ran and what was installed there is a node of its own."""
+    environment = trained.outputs.environment.get_dict()
+    assert environment == trained.outputs.output_parameters['environment']
+    assert environment['packages']['numpy'] == np.__version__
+    assert environment['hostname'] == trained.outputs.output_parameters['hostname']
+    assert environment['evaluator'] == 'pyace'
+    assert environment['notes'] == []
+    assert environment['probe_seconds'] < 5
+
+
+def test_a_missing_evaluator_is_named_before_the_training(inputs):
+    """Without `tensorpotential` beside Pacemaker nothing is begun, and the message says what to install where."""
+    if util.find_spec('tensorpotential') is not None:
+        pytest.skip('tensorpotential is installed here')
+    config = {**inputs['config'], 'backend': {'evaluator': 'tensorpot'}}
+    _, node = run_get_node(PaceTrainCalculation, **{**inputs, 'config': config})
+    assert node.exit_status == PaceTrainCalculation.exit_codes.ERROR_EVALUATOR_NOT_AVAILABLE.status
+    assert sys.prefix in node.exit_message
+    assert 'install `tensorpotential==0.6.2.1`' in node.exit_message
+    assert 'pacemaker.err' not in node.outputs.retrieved.list_object_names()
+    assert node.outputs.environment['verdict'] == 'evaluator_not_available'
 
 
 def test_the_learning_curve(trained):
@@ -180,6 +206,9 @@ def test_predictions_come_without_the_travelling_script_too(trained, without_pyt
     """Where no script can run, the safe reader takes the same predictions from Pacemaker's pickles."""
     assert without_python.exit_status == 0
     assert without_python.outputs.output_parameters['environment'] == {}
+    assert 'environment' not in without_python.outputs
+    (said,) = without_python.outputs.output_parameters['parser_warnings']
+    assert said.startswith('probe.py: no Python with pyace was found')
     assert 'no Python with pyace' in without_python.outputs.retrieved.get_object_content('collect.err')
     first, second = trained.outputs.predictions, without_python.outputs.predictions
     assert first.get_arraynames() == second.get_arraynames()

@@ -107,6 +107,37 @@ def test_convert_without_meaning_is_refused(run_cli: Run, aiida_profile_clean: A
     assert 'no_such_key' in result.output
 
 
+def test_convert_a_group_of_structures(run_cli: Run, aiida_profile_clean: Any) -> None:
+    """Structures and labels of a group belong together by the labels of the nodes, and become one dataset."""
+    import numpy as np
+    from aiida.orm import ArrayData, Group, StructureData
+    from ase.build import bulk
+
+    group = Group('mine').store()
+    for number in range(3):
+        image = bulk('Al', 'fcc', 4.0 + 0.01 * number, cubic=True)
+        structure = StructureData(ase=image, label=f'al_{number}').store()
+        arrays = {'energy': np.array([-14.0 - number]), 'forces': np.zeros((4, 3))}
+        group.add_nodes([structure, ArrayData(arrays, label=f'al_{2 - number}').store()])
+    run_cli('dataset', 'convert', '--from-group', 'mine', '--label', 'together')
+    (node,) = [found for found in datasets() if found.label == 'together']
+    structures = node.get_structures()
+    assert structures.names.tolist() == ['al_0', 'al_1', 'al_2']
+    assert structures.energy.tolist() == [-16.0, -15.0, -14.0]
+
+
+def test_convert_refuses_what_has_no_partner(run_cli: Run, aiida_profile_clean: Any) -> None:
+    """A structure without labels of the same label is named, and so is a group that does not exist."""
+    from aiida.orm import Group, StructureData
+    from ase.build import bulk
+
+    Group('mine').store().add_nodes(StructureData(ase=bulk('Al'), label='lonely').store())
+    assert '`lonely`, but no ArrayData' in run_cli('dataset', 'convert', '--from-group', 'mine', fails=True).output
+    assert 'no group `yours`' in run_cli('dataset', 'convert', '--from-group', 'yours', fails=True).output
+    assert 'either TRAJECTORIES or --from-group' in run_cli('dataset', 'convert', fails=True).output
+    assert datasets() == []
+
+
 def test_show(run_cli: Run, dataset: Make) -> None:
     """A dataset is found by uuid and by pk."""
     node = dataset()

@@ -38,6 +38,18 @@ def programs(aiida_profile_clean: Any, aiida_localhost: Any) -> str:
 
 
 @pytest.fixture
+def launch_protocol(run_cli: Run, programs: str, dataset: Make) -> Run:
+    """Return a function that runs the checks of a launch by protocol."""
+    node = dataset(12)
+
+    def run(*arguments: object, fails: bool = False) -> Result:
+        stated = ('--dataset', node.pk, '--computer', programs, '--dry-run')
+        return run_cli('train', 'launch', *stated, *arguments, fails=fails)
+
+    return run
+
+
+@pytest.fixture
 def launch(run_cli: Run, programs: str, config_file: Make, dataset: Make) -> Run:
     """Return a function that runs the checks of a launch."""
     node = dataset(12)
@@ -145,3 +157,48 @@ def test_trains_in_this_terminal(run_cli: Run, dataset: Make, codes: dict[str, A
     assert load_node(uuids['potential']).filename == 'potential.yaml'
     assert {'lammps_potential', 'active_set'} <= set(uuids)
     assert 'energy RMSE' in result.output
+
+
+def test_dry_run_says_what_the_training_costs(launch: Run) -> None:
+    """A dry run prints data, size of the potential, time and memory, of what test set and selection leave."""
+    output = launch('--reference', 'least_squares').output
+    assert '12 structures with 36 atoms of Al to train on' in output
+    assert '12 functions, at most 40 parameters' in output
+    assert 'for 5 iterations: pyace on one core' in output
+    assert 'MB' in output
+    output = launch('--reference', 'least_squares', '--test-fraction', 0.5, '--max-structures', 3).output
+    assert '3 structures with 9 atoms' in output
+
+
+def test_a_protocol_chooses_the_settings(launch_protocol: Run) -> None:
+    """With a protocol no settings are needed, and the dry run says what was chosen and why."""
+    output = launch_protocol('--protocol', 'fast', '--reference', 'least_squares').output
+    assert 'protocol fast, evaluator pyace' in output
+    assert 'times the nearest-neighbour distance of Al' in output
+    assert 'in order' in output
+    output = launch_protocol('--protocol', 'fast', '--reference', 'least_squares', '--evaluator', 'tensorpot').output
+    assert 'tensorpot on one core' in output
+    assert 'not measured' in output
+
+
+def test_overrides_of_a_protocol(launch_protocol: Run, tmp_path: Path) -> None:
+    """Overrides come from a file; keys that are unknown, or options of their own, are named."""
+    path = tmp_path / 'overrides.yaml'
+    stated = ('--protocol', 'fast', '--reference', 'least_squares', '--overrides', path)
+    path.write_text('config: {fit: {maxiter: 60}}')
+    assert 'for 60 iterations' in launch_protocol(*stated).output
+    path.write_text('config: {fit: {maxitr: 60}}')
+    assert 'fit.maxiter' in launch_protocol(*stated, fails=True).output
+    path.write_text('confg: {}')
+    assert 'did you mean `overrides.config`' in launch_protocol(*stated, fails=True).output
+    path.write_text('on_conflict: error')
+    assert 'is not for --overrides' in launch_protocol(*stated, fails=True).output
+
+
+def test_settings_or_a_protocol(launch: Run, launch_protocol: Run) -> None:
+    """One of settings and protocol is needed, not both, and a wrong name is answered with the nearest."""
+    assert 'one of the two' in launch('--protocol', 'fast', fails=True).output
+    assert 'one of the two' in launch_protocol(fails=True).output
+    assert '--two-stages belongs to --protocol' in launch('--two-stages', fails=True).output
+    assert 'did you mean `fast`' in launch_protocol('--protocol', 'fats', fails=True).output
+    assert 'no isolated atom of Al' in ' '.join(launch_protocol('--protocol', 'fast', fails=True).output.split())

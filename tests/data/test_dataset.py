@@ -15,7 +15,7 @@ from aiida.plugins import DataFactory
 from aiida.tools.archive import create_archive, import_archive
 
 from aiida_autopipec.data.dataset import PaceDatasetData
-from aiida_autopipec.data.shards import DIRECTORY_FINGERPRINTS, DIRECTORY_SHARDS, DIRECTORY_SOURCES
+from aiida_autopipec.data.shards import DIRECTORY_FINGERPRINTS, DIRECTORY_SHARDS, DIRECTORY_SOURCES, StoredShard
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -109,13 +109,61 @@ def test_equal_content_gives_equal_bytes_and_hash(structures: LabelledStructures
     assert len({node.base.caching.get_hash() for node in (first, changed, referenced)}) == 3
 
 
-def test_sets_stay_in_files_of_their_own(structures: LabelledStructures) -> None:
-    """Several sets are several shards, each with the bytes that it would have alone."""
+def test_small_sets_share_a_file(structures: LabelledStructures) -> None:
+    """Several small sets are one shard with the bytes of the whole; above the limit they are several."""
     parts = [structures.take(range(4)), structures.take(range(4, 10))]
-    node = PaceDatasetData.from_structures(parts)
-    alone = [bytes_of(PaceDatasetData.from_structures(part))[0] for part in parts]
-    assert bytes_of(node) == alone
+    node = PaceDatasetData.from_structures(iter(parts))
+    assert bytes_of(node) == bytes_of(PaceDatasetData.from_structures(structures))
+    divided = PaceDatasetData.from_structures(iter(parts), max_shard_bytes=1)
+    assert divided.n_shards == 10
+    assert divided.content_hash == node.content_hash == structures.content_hash
+
+
+def test_files_of_other_nodes_stay_what_they_are(structures: LabelledStructures) -> None:
+    """A shard of a stored node between sets is the very same file, and the order stays."""
+    stored = PaceDatasetData.from_structures(structures.take([3, 4])).store()
+    parts = [structures.take([0, 1, 2]), *stored.stored_shards(), structures.take(range(5, 10))]
+    node = PaceDatasetData.from_structures(parts).store()
+    assert bytes_of(node)[1] == bytes_of(stored)[0]
+    assert node.n_shards == 3
     assert node.content_hash == structures.content_hash
+
+
+def test_rows_are_taken_without_reading_the_others(structures: LabelledStructures) -> None:
+    """Parts that are chosen as a whole stay files, parts of which nothing is chosen are left out, the order stays."""
+    pairs = [PaceDatasetData.from_structures(structures.take([row, row + 1])).store() for row in range(0, 10, 2)]
+    node = PaceDatasetData.from_structures([shard for pair in pairs for shard in pair.stored_shards()]).store()
+    taken = list(node.iter_taken([7, 0, 6, 4]))
+    assert [isinstance(part, StoredShard) for part in taken] == [False, False, True]
+    assert [name for part in taken for name in part.names] == structures.names[[0, 4, 6, 7]].tolist()
+
+
+def test_fields_are_read_one_by_one(structures: LabelledStructures) -> None:
+    """Each array of a file can be read without the others, and is what the whole has."""
+    (shard,) = PaceDatasetData.from_structures(structures).store().stored_shards()
+    assert shard.present == structures.present - {'sources'}
+    for name in shard.present:
+        np.testing.assert_array_equal(shard.field(name), getattr(structures, name))
+    assert shard.n_atoms == structures.n_atoms
+
+
+def test_known_hashes_are_those_of_the_content(structures: LabelledStructures) -> None:
+    """Hashes that go along when rows are taken, joined or read are those that would be computed."""
+    node = PaceDatasetData.from_structures(structures, max_shard_bytes=1).store()
+    for part in (*node.iter_shards(), node.get_structures(), node.get_structures().take([4, 1]).replace(energy=[1, 2])):
+        fresh = LabelledStructures(**part.fields())
+        assert part.fingerprints.tolist() == fresh.fingerprints.tolist()
+        assert part.digests.tolist() == fresh.digests.tolist()
+
+
+def test_files_that_were_cleaned_up_are_missed(structures: LabelledStructures) -> None:
+    """A node whose files were removed by a clean-up of the storage before it was stored is refused."""
+    node = PaceDatasetData.from_structures(structures)
+    backend = node.base.repository._repository.backend
+    keys = [key for key in node.base.repository._repository.flatten(node.base.repository.serialize()).values() if key]
+    backend.delete_objects(keys)
+    with pytest.raises(ValidationError, match='make it once more'):
+        node.store()
 
 
 def test_clashing_names_are_refused(structures: LabelledStructures) -> None:

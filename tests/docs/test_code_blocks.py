@@ -14,7 +14,21 @@ from aiida import orm
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / 'docs'
-PAGES = ('data', 'triage', 'reference-energies', 'split-and-selection', 'update', 'provenance', 'without-aiida')
+PAGES = (
+    'data',
+    'triage',
+    'protocols',
+    'reference-energies',
+    'split-and-selection',
+    'update',
+    'settings',
+    'existing-input',
+    'import-fit',
+    'provenance',
+    'watch',
+    'cluster',
+    'without-aiida',
+)
 BLOCK = re.compile(r'^```python\n(.*?)^```', re.DOTALL | re.MULTILINE)
 
 pytestmark = [

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from aiida.orm import ArrayData, SinglefileData
 
+from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
+
 ENTRY_POINT = 'autopipec.pace_train'
+FIXTURES = Path(__file__).parents[1] / 'fixtures'
 
 STATUS = {
     'missing_energy': 210,
@@ -133,8 +137,8 @@ def test_the_scheduler_has_the_last_word_on_nothing(parse, make_dataset):
 
 
 def test_nothing_at_all_is_a_failure(parse, make_dataset):
-    """A job that left nothing behind did not start."""
-    assert parse(ENTRY_POINT, {}, {'dataset': make_dataset()}).exit_code.status == 335
+    """A job that left nothing behind has vanished."""
+    assert parse(ENTRY_POINT, {}, {'dataset': make_dataset()}).exit_code.status == 422
 
 
 @pytest.mark.parametrize('lines', [0, 5, 16, -1, -3])
@@ -330,32 +334,70 @@ def test_predictions_of_a_diverged_fit_are_kept(parse, files_of, make_dataset, t
     assert parsed.parameters['errors']['train']['rmse_energy_mev_per_atom'] is None
 
 
+def environment_file(**changes):
+    """Return what the probe writes in a training that asked for a GPU."""
+    facts = json.loads((FIXTURES / 'environment' / 'gpu.json').read_text())
+    return {'environment.json': json.dumps({**facts, **changes}).encode()}
+
+
 @pytest.mark.parametrize(
-    'content',
-    [
-        b'[1, 2]',
-        b'{"a": NaN}',
-        b'{"a": 1e999}',
-        b'{"a": "\\u0000"}',
-        b'{"a": "\\ud800"}',
-        b'{"broken"',
-        b'[' * 100_000,
-        b'\xff\xfe',
-    ],
+    'content', [b'[1, 2]', b'{"python": "3.11"}', b'{"a": "\\u0000"}', b'[' * 100_000, b'\xff\xfe']
 )
-def test_an_environment_that_no_database_takes_is_left_out(parse, files_of, make_dataset, content):
-    """JSON from the computer is kept only if it can be stored."""
+def test_an_environment_that_no_probe_wrote_is_left_out(parse, files_of, make_dataset, content):
+    """What comes from the computer is kept only if the probe can have written it; the report says so."""
     parsed = parse(ENTRY_POINT, files_of('ok') | {'environment.json': content}, {'dataset': make_dataset()})
     assert parsed.exit_code.status == 700
     assert parsed.parameters['environment'] == {}
+    assert 'environment' not in parsed.outputs
+    assert parsed.parameters['parser_warnings'][0].startswith('environment.json: ')
 
 
-def test_the_environment_is_kept(parse, files_of, make_dataset):
-    """Versions and place of the run stand in the report."""
-    environment = {'python': '3.11.7', 'packages': {'numpy': '2.4.6'}}
-    files = files_of('ok') | {'environment.json': json.dumps(environment).encode()}
+def test_the_environment_is_a_node(parse, files_of, make_dataset):
+    """Versions and place of the run stand in a node of their own and in the report."""
+    files = files_of('ok') | environment_file()
     parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
-    assert parsed.parameters['environment'] == environment
+    assert parsed.outputs['environment'].get_dict() == json.loads(files['environment.json'])
+    assert parsed.parameters['environment'] == parsed.outputs['environment'].get_dict()
+
+
+@pytest.mark.parametrize('verdict', ['evaluator_not_available', 'unsuitable_environment', 'gpu_not_found'])
+def test_a_training_that_was_not_begun_says_why(parse, make_dataset, verdict):
+    """The verdict of the probe is the exit code, and its sentence the message."""
+    files = environment_file(verdict=verdict, detail='install `numpy<2.4`')
+    parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
+    codes = PaceTrainCalculation.exit_codes
+    assert parsed.exit_code.status == codes[f'ERROR_{verdict.upper()}'].status
+    assert parsed.exit_code.message.endswith('nothing was trained: install `numpy<2.4`')
+    assert parsed.exit_code.invalidates_cache
+    assert parsed.outputs['environment']['hostname'] == 'gpu003'
+
+
+def test_a_training_that_fell_back_to_the_cpu_says_so(parse, files_of, make_dataset):
+    """Where the CPU would do, a GPU that is missing is a warning; the potential is there."""
+    files = files_of('ok') | environment_file(tensorflow_gpus=0, detail='gpu003 shows no GPU')
+    parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
+    assert parsed.exit_code.status == PaceTrainCalculation.exit_codes.WARNING_TRAINED_ON_CPU.status
+    assert 'gpu003 shows no GPU' in parsed.exit_code.message
+    assert 'potential' in parsed.outputs
+
+
+def test_a_gpu_that_tensorflow_could_not_use_in_the_end(parse, files_of, make_dataset):
+    """If the probe saw a GPU but the log of the training says CPU, that is a warning; a GPU in the log is none."""
+    no_device = b'Could not find cuda drivers on your machine, GPU will not be used.\n'
+    device = b'Created device /job:localhost/replica:0/task:0/device:GPU:0 with 77000 MB memory:  -> device: 0, name: '
+    for line, status in ((no_device, 702), (device + b'NVIDIA H100, pci bus id: 0000:04:00.0\n', 700)):
+        files = files_of('ok_tensorpot') | environment_file()
+        files['pacemaker.err'] += line
+        parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
+        assert parsed.exit_code.status == status
+
+
+def test_a_probe_that_could_not_run_is_reported(parse, files_of, make_dataset):
+    """Where no Python was found the training counts all the same."""
+    files = files_of('ok') | {'probe.err': b'no Python with pyace was found for /opt/pacemaker\n'}
+    parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
+    assert parsed.exit_code.status == 700
+    assert parsed.parameters['parser_warnings'] == ['probe.py: no Python with pyace was found for /opt/pacemaker']
 
 
 def test_a_travelling_script_that_failed_is_reported(parse, files_of, make_dataset):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import Dict, Float, Int, Str
-from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.data.shards import tidy
 from aiida_autopipec.pacemaker.dataset.checks import check_same_fields
 from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
 from aiida_autopipec.pacemaker.dataset.split import mask_by_fingerprints
@@ -20,7 +19,8 @@ from aiida_autopipec.pacemaker.errors import DatasetError
 def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) -> dict[str, Any]:
     """Put datasets together, in the order of their keys, and keep one of each exact duplicate.
 
-    Files of which nothing is removed are shared with the new node: they are neither read nor stored again.
+    Files of which nothing is removed are shared with the new node: they are neither read nor stored again, except where
+    many small ones follow each other, which are put together.
 
     :param on_conflict: what happens to equal structures with different labels: ``error`` (default), ``keep_first``,
         ``keep_last`` or ``keep_all``.
@@ -35,7 +35,7 @@ def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) 
     parts = [shard for dataset in ordered for shard in dataset.stored_shards()]
     check_same_fields([shard.summary['labels'] for shard in parts])
     plan = plan_merge(parts, 'error' if on_conflict is None else on_conflict.value)
-    merged = PaceDatasetData.from_structures(merged_parts(parts, plan), reference=reference)
+    merged = PaceDatasetData.from_structures(tidy(merged_parts(parts, plan)), reference=reference)
     return {'dataset': merged, 'report': Dict(plan.as_dict())}
 
 
@@ -51,18 +51,10 @@ def split_dataset(dataset: PaceDatasetData, test_fraction: Float, seed: Int) -> 
     :raises DatasetError: if the fraction is out of range, or one side would be empty.
     """
     mask = mask_by_fingerprints(dataset.get_fingerprints(), test_fraction.value, seed.value)
-    shards = dataset.stored_shards()
-    masks = np.split(mask, np.cumsum([len(shard) for shard in shards])[:-1])
     return {
-        'training_set': _side(dataset, [~in_test for in_test in masks]),
-        'test_set': _side(dataset, masks),
+        'training_set': PaceDatasetData.from_structures(dataset.iter_taken(~mask), reference=dataset.reference),
+        'test_set': PaceDatasetData.from_structures(dataset.iter_taken(mask), reference=dataset.reference),
     }
-
-
-def _side(dataset: PaceDatasetData, masks: list[NDArray[np.bool_]]) -> PaceDatasetData:
-    """Take some rows of each shard, one shard in memory at a time."""
-    parts = (shard.load().take(rows) for shard, rows in zip(dataset.stored_shards(), masks, strict=True) if rows.any())
-    return PaceDatasetData.from_structures(parts, reference=dataset.reference)
 
 
 def _common_reference(datasets: dict[str, PaceDatasetData]) -> dict[str, Any] | None:

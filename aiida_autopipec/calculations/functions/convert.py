@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,23 @@ import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData, StructureData, TrajectoryData
 
+from aiida_autopipec.data.arrays import open_arrays
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.data.singles import read_singles, single_structure
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
 from aiida_autopipec.pacemaker.dataset.frames import (
     CONVENTIONS,
     UNCONVERGED,
+    ArrayOfFrames,
     Frames,
     TrajectoryConvention,
+    divide_frames,
     stated_convention,
-    structures_from_frames,
 )
-from aiida_autopipec.pacemaker.dataset.periodic import without_mixed_periodicity
+from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
-from aiida_autopipec.pacemaker.formats import save_shards
+from aiida_autopipec.pacemaker.formats import SUFFIX, save_shards
 
 _PREFIX = 'aiida.calculations:'
 
@@ -51,11 +54,10 @@ def convert_trajectory(
     settings = {} if parameters is None else parameters.get_dict()
     require_labels = bool(settings.pop('require_labels', True))
     convention = stated_convention(settings) if settings else _known_convention(trajectory, require_labels)
-    frames = _frames(trajectory, structure)
-    structures, report = structures_from_frames(
-        frames, convention, source=trajectory.uuid, require_labels=require_labels
-    )
-    return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
+    with open_arrays(trajectory) as arrays:
+        frames = _frames(trajectory, arrays, structure)
+        parts, report = divide_frames(frames, convention, source=trajectory.uuid, require_labels=require_labels)
+        return {'dataset': PaceDatasetData.from_structures(parts), 'report': Dict(report)}
 
 
 @calcfunction
@@ -91,7 +93,8 @@ def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict
     options = ImportOptions.from_mapping({} if parameters is None else parameters.get_dict())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(file.filename).name
-        path.write_bytes(file.get_content(mode='rb'))
+        with file.open(mode='rb') as source, path.open('wb') as target:
+            shutil.copyfileobj(source, target)
         structures, report = read_structures(path, options)
     structures = structures.replace(sources=np.full(len(structures), file.uuid))
     return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
@@ -106,9 +109,10 @@ def export_dataset(dataset: PaceDatasetData) -> dict[str, Any]:
 
     :return: ``file``, a ``.pckl.gzip``.
     """
-    buffer = io.BytesIO()
-    save_shards(map(without_mixed_periodicity, dataset.iter_shards()), buffer)
-    return {'file': SinglefileData.from_bytes(buffer.getvalue(), filename='dataset.pckl.gzip')}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f'dataset{SUFFIX}'
+        save_shards(map(PeriodicPart, dataset.stored_shards()), path)
+        return {'file': SinglefileData(path)}
 
 
 def _known_convention(trajectory: TrajectoryData, require_labels: bool) -> TrajectoryConvention:
@@ -137,8 +141,7 @@ def _entry_point(creator: ProcessNode) -> str:
     return (creator.process_type or '').removeprefix(_PREFIX)
 
 
-def _frames(trajectory: TrajectoryData, structure: StructureData | None) -> Frames:
-    arrays = {name: trajectory.get_array(name) for name in trajectory.get_arraynames()}
+def _frames(trajectory: TrajectoryData, arrays: Mapping[str, ArrayOfFrames], structure: StructureData | None) -> Frames:
     creator = trajectory.creator
     if structure is None and isinstance(creator, CalcJobNode):
         inputs = [link.node for link in creator.base.links.get_incoming(link_label_filter='structure').all()]

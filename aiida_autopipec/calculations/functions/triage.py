@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import Dict
 
 from aiida_autopipec.data.dataset import PaceDatasetData
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage import TriageRules, find_problems
 from aiida_autopipec.pacemaker.triage.check import check_report
 
@@ -27,21 +25,11 @@ def check_dataset(dataset: PaceDatasetData, rules: Dict | None = None) -> dict[s
     :raises InputError: if a rule is unknown or impossible, or the rules leave nothing.
     """
     settings = TriageRules.from_mapping({} if rules is None else rules.get_dict())
-    shards = list(dataset.iter_shards())
-    found = find_problems(LabelledStructures.concatenate(shards), settings)
+    found = find_problems(dataset.stored_shards(), settings)
     check_report(found, dataset.n_structures, settings)
     outputs: dict[str, Any] = {'report': Dict(found.as_dict(settings))}
     mask = found.drop_mask(settings)
-    if not mask.any():
-        return outputs
-    masks = np.split(mask, np.cumsum([len(shard) for shard in shards])[:-1])
-    kept = [_part(shard, ~rows) for shard, rows in zip(shards, masks, strict=True) if not rows.all()]
-    dropped = [_part(shard, rows) for shard, rows in zip(shards, masks, strict=True) if rows.any()]
-    outputs['kept'] = PaceDatasetData.from_structures(kept, reference=dataset.reference)
-    outputs['dropped'] = PaceDatasetData.from_structures(dropped, reference=dataset.reference)
+    if mask.any():
+        for name, rows in (('kept', ~mask), ('dropped', mask)):
+            outputs[name] = PaceDatasetData.from_structures(dataset.iter_taken(rows), reference=dataset.reference)
     return outputs
-
-
-def _part(shard: LabelledStructures, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> LabelledStructures:
-    """Return rows of a shard, and the shard itself where these are all, so that its file is stored once."""
-    return shard if rows.all() else shard.take(rows)

@@ -109,10 +109,17 @@ def _files() -> tuple[type[Node], ...]:
     return (SinglefileData,)
 
 
+def _processes() -> tuple[type[Node], ...]:
+    from aiida.orm import ProcessNode
+
+    return (ProcessNode,)
+
+
 DATASET = NodeType(_datasets, 'dataset')
 TRAINABLE = NodeType(_trainable, 'dataset, trajectory or file')
 TRAJECTORY = NodeType(_trajectories, 'trajectory')
 POTENTIAL = NodeType(_files, 'potential file')
+PROCESS = NodeType(_processes, 'process')
 
 
 class YamlMapping(click.Path):

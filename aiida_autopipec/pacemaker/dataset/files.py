@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiida_autopipec.pacemaker.dataset.atoms import ENERGY_KEYS, FORCES_KEYS, structures_from_atoms
@@ -39,8 +40,10 @@ class ImportOptions(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
     format: str | None = Field(None, description='Format by the name that ASE gives it; by default by file name.')
-    names: Literal['file', 'content'] = Field(
-        'file', description='Take names from the file where it has them, or make unique ones from the content.'
+    names: Literal['file', 'content', 'pacemaker'] = Field(
+        'file',
+        description='Take names from the file where it has them, or make unique ones from the content; with pacemaker '
+        'a table without names gets those that Pacemaker gives it, FILE:ROW.',
     )
     energy_key: str | None = Field(None, description='Name of the energy among the properties of a frame, in eV.')
     forces_key: str | None = Field(None, description='Name of the forces among the arrays of a frame, in eV/Å.')
@@ -83,9 +86,13 @@ def _read_table(path: Path, options: ImportOptions) -> tuple[LabelledStructures,
     stated = [key for key in keys if getattr(options, key) is not None]
     if stated:
         raise ConfigError(f'import option `{stated[0]}` is for files that ASE reads, not for `{path.name}`')
+    frame = read_frame(path)
     structures, report = structures_from_frame(
-        read_frame(path), require_labels=options.require_labels, unique_names=options.names == 'content'
+        frame, require_labels=options.require_labels, unique_names=options.names == 'content'
     )
+    if options.names == 'pacemaker' and 'name' not in frame.columns:
+        # ACEDataset.load_dataset, python-ace 0.4.0rc1
+        structures = structures.replace(names=np.array([f'{path.name}:{row}' for row in range(len(structures))]))
     return structures, {'format': 'pacemaker', **report}
 
 
@@ -118,7 +125,7 @@ def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructur
         energy_key=options.energy_key,
         forces_key=options.forces_key,
         stress_key=options.stress_key,
-        use_names=options.names == 'file',
+        use_names=options.names != 'content',
     )
     report = {
         'format': kind,

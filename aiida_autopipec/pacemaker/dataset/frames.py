@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiida_autopipec.pacemaker.dataset.atoms import voigt
+from aiida_autopipec.pacemaker.dataset.storage import MAX_SHARD_BYTES, rows_per_shard
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -114,6 +115,21 @@ UNCONVERGED: dict[str, frozenset[int]] = {
 """Exit codes, by entry point, of calculations with labels that are not those of converged electrons."""
 
 
+class ArrayOfFrames(Protocol):
+    """An array, or a file that holds one and is read frame by frame."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, the first axis being the frames."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type."""
+
+    def __getitem__(self, frames: slice, /) -> NDArray[Any]:
+        """Return consecutive frames."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Frames:
     """A trajectory as plain arrays, as its source stores them.
@@ -125,7 +141,7 @@ class Frames:
     """
 
     symbols: Sequence[str]
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, ArrayOfFrames]
     pbc: tuple[bool, bool, bool] | None
     cell: NDArray[np.float64] | None = None
 
@@ -153,44 +169,112 @@ def structures_from_frames(
     :return: the structures, and a report of what was used and what was left out.
     :raises DatasetError: if an array is missing, has the wrong shape, or no longer matches the frames.
     """
+    parts, report = divide_frames(frames, convention, source=source, require_labels=require_labels, max_bytes=None)
+    return next(parts), report
+
+
+def divide_frames(
+    frames: Frames,
+    convention: TrajectoryConvention,
+    *,
+    source: str = '',
+    require_labels: bool = True,
+    max_bytes: int | None = MAX_SHARD_BYTES,
+) -> tuple[Iterator[LabelledStructures], dict[str, Any]]:
+    """Do the same part by part, so that a long trajectory need not be in memory.
+
+    Shapes are checked at once; values when a part is asked for.
+
+    :param max_bytes: size in bytes that a part may have; ``None`` for one part.
+    :return: the parts, and the report.
+    :raises DatasetError: as :func:`structures_from_frames`.
+    """
     positions = _array(frames, 'positions', 'positions')
-    if positions.ndim != 3 or positions.shape[1:] != (len(frames.symbols), 3):
+    n_frames, n_atoms = positions.shape[0] if positions.shape else 0, len(frames.symbols)
+    if positions.shape != (n_frames, n_atoms, 3):
         raise DatasetError(
-            f'`positions` has shape {positions.shape}, but frames of {len(frames.symbols)} atoms need '
-            f'(frames, {len(frames.symbols)}, 3)'
+            f'`positions` has shape {positions.shape}, but frames of {n_atoms} atoms need (frames, {n_atoms}, 3)'
         )
-    n_frames = len(positions)
-    cells, pbc = _cells(frames, convention, n_frames)
+    _check_cells(frames, convention, n_frames)
+    columns, left_out = _columns(frames, convention, n_frames, require_labels)
+    numbers = _numbers(frames.symbols)
+    step = max(n_frames, 1) if max_bytes is None else rows_per_shard(n_atoms, max_bytes)
+    starts = range(0, max(n_frames, 1), step)
+    parts = (
+        _part(frames, convention, columns, numbers, slice(begin, min(begin + step, n_frames)), source)
+        for begin in starts
+    )
+    return parts, {'frames': n_frames, 'labels_left_out': left_out, 'convention': convention.model_dump()}
+
+
+def _part(
+    frames: Frames,
+    convention: TrajectoryConvention,
+    columns: Mapping[str, _Column],
+    numbers: NDArray[np.int32],
+    rows: slice,
+    source: str,
+) -> LabelledStructures:
+    """Return consecutive frames as structures."""
+    n_frames = rows.stop - rows.start
+    cells, pbc = _cells(frames, convention, rows)
+    positions = _array(frames, 'positions', 'positions')[rows]
     if convention.positions == 'fractional':
         positions = np.einsum('smi,sij->smj', positions, cells)
-    labels, left_out = _labels(frames, convention, n_frames, require_labels)
     stem = f'{source[:8]}-' if source else ''
-    structures = LabelledStructures(
-        numbers=np.tile(_numbers(frames.symbols), n_frames),
+    fields: dict[str, Any] = {name: column.values(rows) for name, column in columns.items()}
+    return LabelledStructures(
+        numbers=np.tile(numbers, n_frames),
         positions=positions.reshape(-1, 3),
         cells=cells,
         pbc=np.tile(np.array(pbc), (n_frames, 1)),
-        offsets=np.arange(n_frames + 1) * len(frames.symbols),
-        names=np.array([f'{stem}frame-{frame}' for frame in range(n_frames)]),
+        offsets=np.arange(n_frames + 1) * len(numbers),
+        names=np.array([f'{stem}frame-{frame}' for frame in range(rows.start, rows.stop)], dtype=np.str_),
         sources=np.full(n_frames, source),
-        **labels,
+        **fields,
     )
-    return structures, {'frames': n_frames, 'labels_left_out': left_out, 'convention': convention.model_dump()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A label of all frames, in the source's units.
+
+    :param factor: what gives eV and Å.
+    :param kind: by which the values are arranged.
+    """
+
+    array: ArrayOfFrames
+    factor: float
+    kind: Literal['energy', 'forces', 'stress']
+
+    def values(self, rows: slice) -> NDArray[np.float64]:
+        """Return the labels of some frames as fields of structures."""
+        raw: NDArray[np.float64] = self.array[rows].astype(np.float64, copy=False)
+        if self.kind == 'forces':
+            raw = raw.reshape(-1, 3)
+        elif self.kind == 'stress':
+            raw = voigt(raw)
+        return raw if self.factor == 1.0 else raw * self.factor
+
+
+def _check_cells(frames: Frames, convention: TrajectoryConvention, n_frames: int) -> None:
+    if 'cells' in frames.arrays and frames.arrays['cells'].shape != (n_frames, 3, 3):
+        shape = frames.arrays['cells'].shape
+        raise DatasetError(f'`cells` has shape {shape}, but {n_frames} frames need {(n_frames, 3, 3)}')
+    if convention.positions == 'fractional' and frames.cell is None and 'cells' not in frames.arrays:
+        raise DatasetError('the positions are fractions of cell vectors, but the trajectory has no `cells`')
 
 
 def _cells(
-    frames: Frames, convention: TrajectoryConvention, n_frames: int
+    frames: Frames, convention: TrajectoryConvention, rows: slice
 ) -> tuple[NDArray[np.float64], tuple[bool, bool, bool]]:
+    n_frames = rows.stop - rows.start
     if 'cells' in frames.arrays:
-        cells = np.asarray(frames.arrays['cells'], dtype=np.float64)
+        cells = frames.arrays['cells'][rows].astype(np.float64, copy=False)
     elif frames.cell is not None:
         cells = np.tile(np.asarray(frames.cell, dtype=np.float64), (n_frames, 1, 1))
-    elif convention.positions == 'fractional':
-        raise DatasetError('the positions are fractions of cell vectors, but the trajectory has no `cells`')
     else:
         cells = np.zeros((n_frames, 3, 3))
-    if cells.shape != (n_frames, 3, 3):
-        raise DatasetError(f'`cells` has shape {cells.shape}, but {n_frames} frames need {(n_frames, 3, 3)}')
     pbc = frames.pbc if convention.pbc is None else convention.pbc
     if pbc is None:
         raise DatasetError('the trajectory does not state its periodic boundary conditions: give `pbc`')
@@ -199,30 +283,32 @@ def _cells(
     return cells, pbc
 
 
-def _labels(
+def _columns(
     frames: Frames, convention: TrajectoryConvention, n_frames: int, require_labels: bool
-) -> tuple[dict[str, NDArray[Any]], dict[str, int]]:
-    """Collect the labels in eV and Å, one per frame."""
+) -> tuple[dict[str, _Column], dict[str, int]]:
+    """Find the labels, one per frame, and check their shapes."""
     n_atoms = len(frames.symbols)
-    labels: dict[str, NDArray[Any]] = {}
+    columns: dict[str, _Column] = {}
     left_out: dict[str, int] = {}
     if require_labels and (convention.energy is None or convention.forces is None):
         raise DatasetError('the description of the trajectory names no energy or no forces, and both are needed')
     energy = _expected(convention.energy, frames, require_labels)
     if energy is not None:
         raw = _aligned(frames, energy.array, 'energies', n_frames, convention, left_out)
-        labels['energy'] = _shaped(raw, (n_frames,), energy.array) * ENERGY_UNITS[energy.unit]
+        _check_labels(raw, (), energy.array, n_frames)
+        columns['energy'] = _Column(raw, ENERGY_UNITS[energy.unit], 'energy')
     forces = _expected(convention.forces, frames, require_labels)
     if forces is not None:
         raw = _aligned(frames, forces.array, 'forces', n_frames, convention, left_out)
-        shaped = _shaped(raw, (n_frames, n_atoms, 3), forces.array)
-        labels['forces'] = shaped.reshape(-1, 3) * FORCES_UNITS[forces.unit]
+        _check_labels(raw, (n_atoms, 3), forces.array, n_frames)
+        columns['forces'] = _Column(raw, FORCES_UNITS[forces.unit], 'forces')
     # aiida-vasp stores an empty array where the stress was not computed
-    if convention.stress is not None and np.size(frames.arrays.get(convention.stress.array, ())):
+    if convention.stress is not None and 0 not in getattr(frames.arrays.get(convention.stress.array), 'shape', (0,)):
         raw = _aligned(frames, convention.stress.array, 'stresses', n_frames, convention, left_out)
+        _check_labels(raw, (3, 3), convention.stress.array, n_frames)
         factor = STRESS_UNITS[convention.stress.unit] * (-1 if convention.stress.compressed == 'positive' else 1)
-        labels['stress'] = voigt(_shaped(raw, (n_frames, 3, 3), convention.stress.array)) * factor
-    return labels, left_out
+        columns['stress'] = _Column(raw, factor, 'stress')
+    return columns, left_out
 
 
 def _expected(label: Label | None, frames: Frames, require_labels: bool) -> Label | None:
@@ -237,35 +323,36 @@ def _aligned(
     n_frames: int,
     convention: TrajectoryConvention,
     left_out: dict[str, int],
-) -> NDArray[Any]:
-    """Return one label per frame, leaving out what the convention says comes after the last frame."""
+) -> ArrayOfFrames:
+    """Return labels of which one belongs to each frame; what the convention says comes after the last is not used."""
     array = _array(frames, name, what)
-    surplus = len(array) - n_frames
+    found = array.shape[0] if array.shape else 0
+    surplus = found - n_frames
     if surplus < 0 or surplus > convention.extra_labels:
         raise DatasetError(
-            f'the trajectory has {n_frames} frames but {len(array)} {what} (array `{name}`), so it is not certain '
+            f'the trajectory has {n_frames} frames but {found} {what} (array `{name}`), so it is not certain '
             'which belongs to which frame; give a trajectory with one for each'
         )
     if surplus:
         left_out[name] = surplus
-    return array[:n_frames]
+    return array
 
 
-def _array(frames: Frames, name: str, what: str) -> NDArray[Any]:
+def _array(frames: Frames, name: str, what: str) -> ArrayOfFrames:
     if name not in frames.arrays:
         raise DatasetError(
             f'the trajectory has no array `{name}` with {what}; its arrays are: {", ".join(sorted(frames.arrays))}; if '
             'another one holds them, state it in `parameters`, otherwise compute them'
         )
-    return np.asarray(frames.arrays[name])
+    return frames.arrays[name]
 
 
-def _shaped(array: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
-    if array.shape != shape:
-        raise DatasetError(f'the array `{name}` has shape {array.shape}, but needs {shape}')
+def _check_labels(array: ArrayOfFrames, tail: tuple[int, ...], name: str, n_frames: int) -> None:
+    if array.shape[1:] != tail:
+        shape = (n_frames, *array.shape[1:])
+        raise DatasetError(f'the array `{name}` has shape {shape}, but needs {(n_frames, *tail)}')
     if array.dtype.kind not in 'fiu':
         raise DatasetError(f'the array `{name}` is of type {array.dtype}, but holds no labels unless it holds numbers')
-    return array.astype(np.float64, copy=False)
 
 
 def _numbers(symbols: Sequence[str]) -> NDArray[np.int32]:

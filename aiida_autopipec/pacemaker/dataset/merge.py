@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
@@ -73,6 +73,14 @@ class MergeReport:
         }
 
 
+MAX_LOADED = 8
+"""Sets in memory at a time while labels are compared."""
+
+_Place = tuple[int, int]
+"""Number of a set, and row in it."""
+_Pair = tuple[_Place, _Place]
+"""A copy, and what it is a copy of."""
+
 AnyMergeable = TypeVar('AnyMergeable', bound=Mergeable)
 
 
@@ -100,22 +108,23 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     if on_conflict not in ON_CONFLICT:
         raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
     keep: list[NDArray[np.bool_]] = [np.ones(len(part), dtype=bool) for part in parts]
-    duplicates: list[tuple[str, str]] = []
-    conflicts: list[tuple[str, str]] = []
+    duplicates: list[_Pair] = []
+    conflicts: list[_Pair] = []
+    loaded = _Loaded(parts)
     for places in _equal_geometries(parts):
-        known: list[tuple[int, int]] = []  # of all that were kept, one for each set of labels
+        known: list[_Place] = []  # of all that were kept, one for each set of labels
         for number, row in places:
-            part = parts[number].load()
-            equal = next((place for place in known if same_labels(parts[place[0]].load(), place[1], part, row)), None)
+            part = loaded[number]
+            equal = next((place for place in known if same_labels(loaded[place[0]], place[1], part, row)), None)
             if equal is not None:
                 keep[number][row] = False
-                duplicates.append((_name(part, row), _name(parts[equal[0]], equal[1])))
+                duplicates.append(((number, row), equal))
                 continue
             if known:
                 place = known[0]
                 if on_conflict == 'error':
                     raise DatasetError(_conflict_sentence(parts, place, (number, row)))
-                conflicts.append((_name(part, row), _name(parts[place[0]], place[1])))
+                conflicts.append(((number, row), place))
                 if on_conflict == 'keep_first':
                     keep[number][row] = False
                     continue
@@ -127,8 +136,8 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     return MergeReport(
         n_input=sum(len(part) for part in parts),
         kept=kept,
-        duplicates=tuple(duplicates),
-        conflicts=tuple(conflicts),
+        duplicates=_names_of(parts, duplicates),
+        conflicts=_names_of(parts, conflicts),
         renamed=tuple((old, new) for *_, old, new in plan_names(parts, kept)),
     )
 
@@ -183,19 +192,44 @@ def plan_names(parts: Sequence[Mergeable], kept: Sequence[NDArray[np.int64]]) ->
     return renamed
 
 
-def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[tuple[int, int]]]:
-    """Return the places, set and row, of all structures that stand in more than one, in the order of the first."""
+class _Loaded:
+    """The sets that were looked at last."""
+
+    def __init__(self, parts: Sequence[Mergeable]) -> None:
+        self._parts = parts
+        self._recent: OrderedDict[int, LabelledStructures] = OrderedDict()
+
+    def __getitem__(self, number: int) -> LabelledStructures:
+        found = self._recent.get(number)
+        if found is None:
+            found = self._recent[number] = self._parts[number].load()
+            if len(self._recent) > MAX_LOADED:
+                self._recent.popitem(last=False)
+        self._recent.move_to_end(number)
+        return found
+
+
+def _names_of(parts: Sequence[Mergeable], pairs: list[_Pair]) -> tuple[tuple[str, str], ...]:
+    """Return the names at places, in the order of the copies."""
+    return tuple((_name(parts[a], row_a), _name(parts[b], row_b)) for (a, row_a), (b, row_b) in sorted(pairs))
+
+
+def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[_Place]]:
+    """Return the places of all structures that stand in more than one.
+
+    In the order of the sets that they stand in, so that the sets need not be read again and again.
+    """
     digests = [part.fingerprints.tolist() for part in parts]
     if len({digest for part in digests for digest in part}) == sum(map(len, digests)):
         return []
     counts = Counter(itertools.chain.from_iterable(digests))
     repeated = {digest for digest, count in counts.items() if count > 1}
-    places: dict[bytes, list[tuple[int, int]]] = {}
+    places: dict[bytes, list[_Place]] = {}
     for number, part in enumerate(digests):
         for row, digest in enumerate(part):
             if digest in repeated:
                 places.setdefault(digest, []).append((number, row))
-    return list(places.values())
+    return sorted(places.values(), key=lambda equal: ([number for number, _ in equal], equal))
 
 
 def same_labels(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:

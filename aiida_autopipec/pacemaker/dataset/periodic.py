@@ -6,10 +6,34 @@ are supported``. A vacuum wider than any cutoff makes it periodic without a new 
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+
+
+class LoadablePart(Protocol):
+    """Structures that can be read array by array, or as a whole."""
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Which fields there are."""
+
+    def __len__(self) -> int: ...
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Return one array."""
+
+    def load(self) -> LabelledStructures:
+        """Return the structures as a whole."""
+
 
 VACUUM = 30.0
 """Å between the images of a structure where it is not periodic: more than any cutoff of a potential."""
@@ -29,6 +53,43 @@ def without_mixed_periodicity(structures: LabelledStructures) -> LabelledStructu
         cells[row] = _cell_with_vacuum(cells[row], pbc[row], positions)
     pbc[mixed] = True
     return structures.replace(cells=cells, pbc=pbc)
+
+
+class PeriodicPart:
+    """The same for a set of structures that is read array by array.
+
+    :param part: the set; it is loaded as a whole only if there are slabs or wires in it.
+    """
+
+    def __init__(self, part: LoadablePart) -> None:
+        self._part = part
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+        return self._part.n_atoms
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Which fields there are."""
+        return self._part.present
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Return one array, cells and boundary conditions as Pacemaker can handle them."""
+        if name in self._changed:
+            return self._changed[name]
+        return self._part.field(name)
+
+    @cached_property
+    def _changed(self) -> dict[str, NDArray[Any]]:
+        pbc = self._part.field('pbc')
+        if not np.any(pbc.any(axis=1) & ~pbc.all(axis=1)):
+            return {}
+        structures = without_mixed_periodicity(self._part.load())
+        return {'cells': structures.cells, 'pbc': structures.pbc}
 
 
 def _cell_with_vacuum(

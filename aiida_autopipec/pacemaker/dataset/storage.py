@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import itertools
+import mmap
+import struct
 import zipfile
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import FileFormatError
 
 MAX_SHARD_BYTES = 64 * 1024**2
@@ -20,59 +23,167 @@ MAX_SHARD_BYTES = 64 * 1024**2
 _BYTES_PER_ATOM = 4 + 24 + 24
 _BYTES_PER_STRUCTURE = 72 + 8 + 8 + 48 + 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_TEXTS = ('names', 'sources')
+_SUFFIX = '.npy'
+_LOCAL_HEADER_BYTES = 30
+"""Length of the fixed part of the header before each file in a zip archive (APPNOTE 4.3.7); its last four bytes hold
+the lengths of the two fields that follow it."""
+_MAX_HEAD_BYTES = 10 + 2**16
+"""Length of the longest header of an array: what is fixed of it, and as much as its two bytes of length can say."""
+_DAMAGES = (ValueError, OSError, KeyError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile)
+"""What the reader of zip archives raises on a file that is damaged, or no archive."""
 
 
-def write_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
+class Chunks(io.BufferedIOBase):
+    """Pieces of memory that can be read one after the other like a file, without having been put together.
+
+    :mod:`zipfile` writes into it as into a pipe.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[memoryview] = []
+        self._next = 0
+
+    def readable(self) -> bool:
+        """Return that this can be read."""
+        return True
+
+    def write(self, data: Any, /) -> int:
+        """Take a piece, which must not change any more."""
+        piece = memoryview(data).cast('B')
+        if piece.nbytes:
+            self._pieces.append(piece)
+        return piece.nbytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return what comes next, of one piece at a time; all that is left without ``size``."""
+        if size is None or size < 0:
+            rest = b''.join(self._pieces[self._next :])
+            self._next = len(self._pieces)
+            return rest
+        if self._next == len(self._pieces):
+            return b''
+        piece = self._pieces[self._next]
+        if piece.nbytes > size:
+            self._pieces[self._next] = piece[size:]
+        else:
+            self._next += 1
+        return piece[:size]  # type: ignore[return-value]  # memory instead of a copy of it: whoever writes it takes both
+
+
+def write_arrays(arrays: dict[str, NDArray[Any]]) -> Chunks:
     """Return an ``npz`` archive, uncompressed, whose bytes depend on the arrays alone.
 
-    Strings are stored as UTF-8, which takes a quarter of the space of numpy's own.
+    Strings are stored as UTF-8, which takes a quarter of the space of numpy's own. The arrays are not copied, and must
+    not change before the archive has been read.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_STORED) as archive:
+    chunks: Any = Chunks()
+    with zipfile.ZipFile(chunks, 'w', zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             array = arrays[name]
             if array.dtype.kind == 'U':
                 array = np.char.encode(array, 'utf-8')
-            entry = zipfile.ZipInfo(f'{name}.npy', _EPOCH)
-            with archive.open(entry, 'w', force_zip64=True) as handle:
-                np.lib.format.write_array(handle, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return buffer.getvalue()
+            array = np.ascontiguousarray(array)
+            header: Any = np.lib.format.header_data_from_array_1_0(array)
+            with archive.open(zipfile.ZipInfo(f'{name}{_SUFFIX}', _EPOCH), 'w', force_zip64=True) as handle:
+                np.lib.format.write_array_header_1_0(handle, header)
+                if array.nbytes:
+                    handle.write(array.reshape(-1).view(np.uint8).data)
+    written: Chunks = chunks
+    return written
 
 
-def read_arrays(handle: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Read what :func:`write_arrays` wrote.
+class Archive:
+    """What :func:`write_arrays` wrote, read array by array."""
 
+    def __init__(self, content: bytes | mmap.mmap) -> None:
+        """Look at what there is.
+
+        :param content: the archive, or a file mapped into memory: arrays are parts of it, and not copied.
+        :raises FileFormatError: if it is something else.
+        """
+        self._content = memoryview(content)
+        file: Any = io.BytesIO(content) if isinstance(content, bytes) else content  # zipfile reads a map as a file
+        try:
+            with zipfile.ZipFile(file) as archive:
+                entries = archive.infolist()
+        except _DAMAGES as exception:
+            raise _no_archive(exception) from exception
+        self._entries = {entry.filename.removesuffix(_SUFFIX): entry for entry in entries}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the arrays."""
+        return list(self._entries)
+
+    def read(self, name: str) -> NDArray[Any]:
+        """Return one array, in memory that cannot be written to.
+
+        :raises FileFormatError: if it is not there or is damaged.
+        """
+        try:
+            whole = self._file(self._entries[name])
+            head = io.BytesIO(whole[:_MAX_HEAD_BYTES])
+            if np.lib.format.read_magic(head) != (1, 0):
+                raise ValueError(f'`{name}` is an array of another version of the format')
+            shape, in_columns, dtype = np.lib.format.read_array_header_1_0(head)
+            if dtype.hasobject or in_columns:
+                raise ValueError(f'`{name}` does not hold plain numbers or text, row by row')
+            array: NDArray[Any] = np.frombuffer(whole, dtype=dtype, offset=head.tell()).reshape(shape)
+        except _DAMAGES as exception:
+            raise _no_archive(exception) from exception
+        return np.char.decode(array, 'utf-8') if array.dtype.kind == 'S' and name in _TEXTS else array
+
+    def _file(self, entry: zipfile.ZipInfo) -> memoryview:
+        """Return a file of the archive: :mod:`zipfile` itself would copy it several times."""
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f'`{entry.filename}` is compressed')
+        fixed_end = entry.header_offset + _LOCAL_HEADER_BYTES
+        begin = fixed_end + sum(struct.unpack('<HH', self._content[fixed_end - 4 : fixed_end]))
+        content = self._content[begin : begin + entry.file_size].toreadonly()
+        if len(content) != entry.file_size or isal_zlib.crc32(content) != entry.CRC:
+            raise ValueError(f'`{entry.filename}` is damaged')
+        return content
+
+
+def read_arrays(content: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
+    """Read all that :func:`write_arrays` wrote.
+
+    :param content: the archive, or a file mapped into memory.
     :raises FileFormatError: if it is something else.
     """
-    try:
-        with np.load(handle, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return {
-            name: np.char.decode(array, 'utf-8') if array.dtype.kind == 'S' and name in ('names', 'sources') else array
-            for name, array in arrays.items()
-        }
-    # a bare array instead of an archive has no `files`, nor can it be closed
-    except (AttributeError, TypeError, ValueError, OSError, zipfile.BadZipFile, EOFError) as exception:
-        raise FileFormatError(f'this is not an archive of arrays: {exception}') from exception
+    archive = Archive(content)
+    return {name: archive.read(name) for name in archive.names}
 
 
-def to_bytes(structures: LabelledStructures) -> bytes:
+def write_structures(structures: LabelledStructures) -> Chunks:
     """Return the content of a set, without its sources; equal content gives equal bytes."""
     return write_arrays({name: array for name, array in structures.fields().items() if name != 'sources'})
 
 
-def from_bytes(handle: BinaryIO, sources: NDArray[np.str_] | None = None) -> LabelledStructures:
+def to_bytes(structures: LabelledStructures) -> bytes:
+    """Return the same in one piece."""
+    return write_structures(structures).read()
+
+
+def from_bytes(content: bytes | mmap.mmap, sources: NDArray[np.str_] | None = None) -> LabelledStructures:
     """Read a set back.
 
+    :param content: the archive, or a file mapped into memory.
     :param sources: ``(n,)`` UUIDs of the nodes that the structures come from, which are stored elsewhere.
     :raises FileFormatError: if the file is something else.
     :raises DatasetError: if its arrays do not fit together.
     """
     try:
-        fields: dict[str, Any] = {**read_arrays(handle), 'sources': sources}
+        fields: dict[str, Any] = {**read_arrays(content), 'sources': sources}
         return LabelledStructures(**fields)
     except TypeError as exception:
         raise FileFormatError(f'this is not a set of labelled structures: {exception}') from exception
+
+
+def rows_per_shard(atoms: int, max_bytes: int = MAX_SHARD_BYTES) -> int:
+    """Return how many structures of so many atoms fit into one file."""
+    return max(1, max_bytes // size_of(1, atoms))
 
 
 def iter_shards(structures: LabelledStructures, max_bytes: int = MAX_SHARD_BYTES) -> Iterator[LabelledStructures]:
@@ -85,3 +196,31 @@ def iter_shards(structures: LabelledStructures, max_bytes: int = MAX_SHARD_BYTES
         return
     for begin, end in itertools.pairwise(bounds):
         yield structures.stretch(begin, end)
+
+
+def gather(parts: Iterable[LabelledStructures], max_bytes: int = MAX_SHARD_BYTES) -> Iterator[LabelledStructures]:
+    """Put small consecutive sets together, and divide large ones, so that each has ``max_bytes`` at most."""
+    waiting: list[LabelledStructures] = []
+    size = 0
+    for part in parts:
+        added = size_of(len(part), part.n_atoms)
+        if waiting and size + added > max_bytes:
+            yield from _joined(waiting, max_bytes)
+            waiting, size = [], 0
+        waiting.append(part)
+        size += added
+    if waiting:
+        yield from _joined(waiting, max_bytes)
+
+
+def _joined(parts: list[LabelledStructures], max_bytes: int) -> Iterator[LabelledStructures]:
+    yield from iter_shards(parts[0] if len(parts) == 1 else concatenate(parts), max_bytes)
+
+
+def size_of(structures: int, atoms: int) -> int:
+    """Return about how many bytes a file with so many structures and atoms takes."""
+    return structures * _BYTES_PER_STRUCTURE + atoms * _BYTES_PER_ATOM
+
+
+def _no_archive(reason: Exception) -> FileFormatError:
+    return FileFormatError(f'this is not an archive of arrays: {reason}')

@@ -23,6 +23,9 @@ PER_ATOM = ('numbers', 'positions', 'forces', 'force_weights')
 """Fields with one row per atom of all structures, one structure after the other."""
 OPTIONAL = ('energy', 'energy_corrected', 'forces', 'stress', 'energy_weights', 'force_weights')
 """Fields that may be absent as a whole."""
+GEOMETRY = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets'})
+"""Fields that fingerprints are made of."""
+_HASHES = ('fingerprints', 'digests')
 
 
 def _filled_in() -> Any:
@@ -139,6 +142,16 @@ class LabelledStructures:
         """Return the structures themselves; see :class:`~aiida_autopipec.pacemaker.dataset.merge.Mergeable`."""
         return self
 
+    @property
+    def present(self) -> frozenset[str]:
+        """Which fields there are."""
+        return frozenset(self.fields())
+
+    def field(self, name: str) -> NDArray[Any]:
+        """Return the array of a field that is present."""
+        array: NDArray[Any] = getattr(self, name)
+        return array
+
     def fields(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that are present by field name."""
         present = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -163,7 +176,9 @@ class LabelledStructures:
                 changes[name] = array[index]
             elif name in PER_ATOM:
                 changes[name] = array[atoms]
-        return LabelledStructures(**changes)
+        taken = LabelledStructures(**changes)
+        taken.know(**{name: hashes[index] for name, hashes in self._known_hashes().items()})
+        return taken
 
     def stretch(self, begin: int, end: int) -> LabelledStructures:
         """Return consecutive structures, as views: nothing is copied, nor checked again.
@@ -180,11 +195,34 @@ class LabelledStructures:
             elif array is not None:
                 array = array[atoms] if field.name in PER_ATOM else array[begin:end]
             object.__setattr__(part, field.name, array)
+        part.know(**{name: hashes[begin:end] for name, hashes in self._known_hashes().items()})
         return part
 
     def replace(self, **changes: Any) -> LabelledStructures:
         """Return a copy with some fields exchanged."""
-        return dataclasses.replace(self, **changes)
+        copy = dataclasses.replace(self, **changes)
+        if not GEOMETRY & set(changes):
+            copy.know(fingerprints=self._known_hashes().get('fingerprints'))
+        return copy
+
+    # Hashes cost more than anything else that is computed of a structure: they go along where rows do
+
+    def know(
+        self, fingerprints: NDArray[np.bytes_] | None = None, digests: NDArray[np.bytes_] | None = None
+    ) -> LabelledStructures:
+        """Take over hashes that were computed of the very same structures before.
+
+        :param fingerprints: ``(n,)`` as :attr:`fingerprints`.
+        :param digests: ``(n,)`` as :attr:`digests`.
+        :return: this object.
+        """
+        for name, hashes in (('fingerprints', fingerprints), ('digests', digests)):
+            if hashes is not None and len(hashes) == len(self):
+                self.__dict__[name] = hashes
+        return self
+
+    def _known_hashes(self) -> dict[str, NDArray[np.bytes_]]:
+        return {name: self.__dict__[name] for name in _HASHES if name in self.__dict__}
 
     @classmethod
     def concatenate(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
@@ -268,4 +306,6 @@ def concatenate(parts: Sequence[LabelledStructures]) -> LabelledStructures:
             arrays = [blank if array is None else array for array, blank in zip(arrays, missing, strict=True)]
         if all(array is not None for array in arrays):
             fields[name] = np.concatenate(arrays)
-    return LabelledStructures(**fields)
+    known = [part._known_hashes() for part in parts]
+    hashes = {name: [part[name] for part in known] for name in _HASHES if all(name in part for part in known)}
+    return LabelledStructures(**fields).know(**{name: np.concatenate(arrays) for name, arrays in hashes.items()})

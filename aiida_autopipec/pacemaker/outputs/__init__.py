@@ -11,19 +11,22 @@ from aiida_autopipec.pacemaker.outputs.failures import Diagnosis, Failure, diagn
 from aiida_autopipec.pacemaker.outputs.health import Health, Verdict, judge_training
 from aiida_autopipec.pacemaker.outputs.info import PaceInfo, PaceTiming, parse_pace_info, parse_pace_timing
 from aiida_autopipec.pacemaker.outputs.log import LogHint, Optimisation, StopReason, TrainingLog, parse_log
-from aiida_autopipec.pacemaker.outputs.metrics import COLUMN_UNITS, Metrics, parse_metrics
+from aiida_autopipec.pacemaker.outputs.metrics import COLUMN_UNITS, Metrics, parse_metrics, salvage_metrics
 from aiida_autopipec.pacemaker.outputs.potential import (
     PotentialInfo,
     canonical_potential_text,
     parse_potential,
     strip_fit_history,
 )
+from aiida_autopipec.pacemaker.outputs.scheduler import SchedulerEnd, accounting_fields, scheduler_end
 from aiida_autopipec.pacemaker.outputs.selection import (
     ActiveSetLog,
     SelectionLog,
     parse_activeset_log,
     parse_select_log,
 )
+from aiida_autopipec.pacemaker.outputs.states import FitState, Position, newest_state, parse_whole_potential
+from aiida_autopipec.pacemaker.outputs.stitching import Attempt, StitchedCurve, stitch
 from aiida_autopipec.pacemaker.outputs.tools import (
     Augmentation,
     Collection,
@@ -38,25 +41,32 @@ __all__ = [
     'COLUMN_UNITS',
     'ActiveSetInfo',
     'ActiveSetLog',
+    'Attempt',
     'Augmentation',
     'Collection',
     'CoreRepulsion',
     'Diagnosis',
     'Failure',
+    'FitState',
     'Health',
     'LogHint',
     'Metrics',
     'Optimisation',
     'PaceInfo',
     'PaceTiming',
+    'Position',
     'PotentialInfo',
+    'SchedulerEnd',
     'SelectionLog',
+    'StitchedCurve',
     'StopReason',
     'TrainingLog',
     'Verdict',
+    'accounting_fields',
     'canonical_potential_text',
     'diagnose',
     'judge_training',
+    'newest_state',
     'parse_active_set',
     'parse_activeset_log',
     'parse_log',
@@ -69,5 +79,9 @@ __all__ = [
     'parse_pace_yaml2yace',
     'parse_potential',
     'parse_select_log',
+    'parse_whole_potential',
+    'salvage_metrics',
+    'scheduler_end',
+    'stitch',
     'strip_fit_history',
 ]

@@ -200,6 +200,8 @@ def diagnose(stderr: str) -> Diagnosis | None:
     :return: ``None`` where there is neither a traceback nor an error, as after SIGTERM.
     """
     text = stderr[-_LOOK_AT:].replace('\r', '\n')
+    if _breaks_off(text):
+        return Diagnosis(Failure.DISK_FULL, 'the traceback breaks off')
     line = last_exception(text)
     if line is None:
         return None
@@ -207,6 +209,12 @@ def diagnose(stderr: str) -> Diagnosis | None:
         if re.search(pattern, line) and (context is None or re.search(context, text, re.MULTILINE)):
             return Diagnosis(failure, line)
     return Diagnosis(Failure.UNEXPECTED, line)
+
+
+def _breaks_off(text: str) -> bool:
+    """Return whether a traceback ends in the middle of a line: a full disk took no more of it."""
+    _, found, tail = text.rpartition(_TRACEBACK)
+    return bool(found) and not text.endswith('\n') and not any(map(_EXCEPTION.match, tail.splitlines()))
 
 
 #: Characters of stderr that are searched: the traceback comes last, and a day's log in front of it is of no use.

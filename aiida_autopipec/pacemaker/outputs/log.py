@@ -83,7 +83,7 @@ class TrainingLog:
     :param evaluator: ``pyace`` or ``tensorpot``.
     :param device: ``cpu``, or the name of the GPU as TensorFlow gives it; only stderr says so.
     :param cutoff: of the neighbour lists (Å).
-    :param n_functions: size of the basis in the last minimisation.
+    :param n_functions: size of the basis in the last minimisation; ``n_target_functions`` at the end of a ladder.
     :param n_parameters: coefficients in the last minimisation.
     :param n_train_structures: structures that are fitted; ``n_train_atoms`` their atoms, ``n_test_`` the test set's.
     :param starts_from_potential: the fit begins with coefficients of another potential.
@@ -96,6 +96,8 @@ class TrainingLog:
     :param no_new_functions: the last ladder step added nothing; also the normal end of a ladder.
     :param dry_run: Pacemaker was told to stop before the fit.
     :param saved: the output potential was written.
+    :param last_iteration: number of the last iteration of the minimisation that ran last; ``last_iteration_time`` when
+        it was logged, in the computer's local time.
     :param time_per_evaluation: the last time of one evaluation of the loss (µs/atom).
     :param start: first record of this run, in the computer's local time; ``end`` is the last.
     """
@@ -108,6 +110,7 @@ class TrainingLog:
     device: str | None = None
     cutoff: float | None = None
     n_functions: int | None = None
+    n_target_functions: int | None = None
     n_parameters: int | None = None
     n_train_structures: int | None = None
     n_train_atoms: int | None = None
@@ -122,6 +125,8 @@ class TrainingLog:
     no_new_functions: bool = False
     dry_run: bool = False
     saved: bool = False
+    last_iteration: int | None = None
+    last_iteration_time: datetime | None = None
     time_per_evaluation: float | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -141,6 +146,9 @@ class TrainingLog:
 _OPTIMISATION = re.compile(
     r'Optimization result\(success=(True|False), status=(-?\d+), message=(.*), nfev=(\d+), njev=\d+\)$', re.MULTILINE
 )
+#: A line per iteration, or a block of statistics every ``display_step``; that of the test set has another title.
+_ITERATION = re.compile(r'\A(?:\n-+FIT STATS-+\nIteration:|Iteration) +#(\d+)')
+_TARGET = r'^Target potential (?:shape constructed|loaded) from .*, it contains (\d+) functions'
 _START = re.compile(r'^(?:Target potential loaded from|Initial potential provided)', re.MULTILINE)
 _DEVICE = re.compile(r'Created device \S*GPU:\d+ .*?name: ([^,\n]+)')
 #: TensorFlow's words for a computer without a usable GPU: no driver, or no libraries.
@@ -170,6 +178,8 @@ def parse_log(text: str) -> TrainingLog:
     train = _last(r'^Fitting dataset size: (\d+) structures / (\d+) atoms', body)
     test = _last(r'^Test dataset size: (\d+) structures / (\d+) atoms', body)
     size = _last(r'^Total number of functions: (\d+) / number of parameters: (\d+)', body)
+    target = _word(_TARGET, body)
+    iterations = [(record.time, match) for record in records if (match := _ITERATION.match(record.message))]
     tensorpot = _word(r'^tensorpot_version: (\S+)', body)
     return TrainingLog(
         pacemaker_version=_word(r'^pacemaker/pyace version: (\S+)', body),
@@ -180,6 +190,7 @@ def parse_log(text: str) -> TrainingLog:
         device=_device(body),
         cutoff=_number(r'^Cutoff for neighbour lists construction is .*: ([\d.]+) A', body),
         n_functions=int(size[0]) if size else None,
+        n_target_functions=int(target) if target else None,
         n_parameters=int(size[1]) if size else None,
         n_train_structures=int(train[0]) if train else None,
         n_train_atoms=int(train[1]) if train else None,
@@ -199,6 +210,8 @@ def parse_log(text: str) -> TrainingLog:
         no_new_functions='No new function added after basis extension' in body,
         dry_run='Dry run is finished' in body,
         saved='Final potential is saved to' in body,
+        last_iteration=int(iterations[-1][1][1]) if iterations else None,
+        last_iteration_time=iterations[-1][0] if iterations else None,
         time_per_evaluation=_number(r'(?:Time/eval|Avg\. time): +([\d.]+) mcs/at', body),
         start=records[0].time if records else None,
         end=records[-1].time if records else None,

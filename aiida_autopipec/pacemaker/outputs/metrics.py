@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -116,6 +116,32 @@ def parse_metrics(text: str) -> Metrics:
     names = _header(lines[0][1])
     rows = np.array([_row(names, number, words) for number, words in lines[1:]], dtype=float).reshape(-1, len(names))
     return Metrics({name: rows[:, index].copy() for index, name in enumerate(names)}, truncated)
+
+
+def salvage_metrics(text: str) -> Metrics:
+    """Read what is left of a damaged file of metrics: the lines that are whole, in their order.
+
+    A table without a header that can be trusted is empty.
+
+    :param text: content of the file.
+    """
+    head, *lines = text.split('\n')[:-1] or ['']
+    kept = [line for line in lines if _is_whole(head, line)]
+    try:
+        return replace(parse_metrics('\n'.join([head, *kept, ''])), truncated=True)
+    except OutputError:
+        return Metrics({}, truncated=True)
+
+
+def _is_whole(head: str, line: str) -> bool:
+    """Return whether a line is a row of ``metrics.txt``: its steps are whole numbers, and no column is missing."""
+    try:
+        names = _header(head.split())
+        numbers = dict(zip(names, _row(names, 0, line.split()), strict=True))
+    except OutputError:
+        return False
+    steps = ('ladder_step', 'cycle_step', 'iter_num', 'nfuncs')
+    return all(name in numbers and numbers[name].is_integer() for name in steps)
 
 
 def _header(words: list[str]) -> list[str]:

@@ -174,6 +174,22 @@ def canonical_potential_text(text: str) -> str:
     return _without_metadata(text, lambda key: key in _TIMES_AND_USER or key.endswith('_version'))
 
 
+def with_metadata(text: str, key: str, value: str) -> str:
+    """Return the potential with a note in its metadata, in the place of an older one of that name.
+
+    Pacemaker reads it, and keeps it in what it trains from there; it carries none over from its own input
+    (python-ace 0.4.0rc1).
+
+    :param text: content of the ``.yaml`` file.
+    :param key: letters, digits and underscores.
+    :param value: one line.
+    """
+    kept = _without_metadata(text, lambda name: name == key)
+    line = f'  {key}: {json.dumps(value)}\n'  # a JSON string is a YAML scalar in double quotes
+    head, found, tail = kept.partition('metadata:\n')
+    return f'{head}{found}{line}{tail}' if found and (not head or head.endswith('\n')) else f'metadata:\n{line}{kept}'
+
+
 def _without_metadata(text: str, unwanted: Callable[[str], bool]) -> str:
     """Return the text without the lines of some keys in the block ``metadata``."""
     kept = []

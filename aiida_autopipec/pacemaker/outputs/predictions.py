@@ -76,11 +76,27 @@ class Predictions:
         :param names: ``(m,)`` unique names of the dataset.
         :raises OutputError: if a name is not among them.
         """
-        row_of = {name: row for row, name in enumerate(names.tolist())}
-        try:
-            return np.array([row_of[name] for name in self.names.tolist()], dtype=np.int64)
-        except KeyError as error:
-            raise OutputError(f'the predictions name a structure {error} that the dataset does not have') from None
+        return rows_among(self.names, names)
+
+
+def rows_among(names: NDArray[np.str_], known: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the row of each structure in a dataset.
+
+    Structures without a name are called ``FILE:ROW`` by Pacemaker, with the folders of the file as its input names
+    them: where no name is known as it stands, those of the files count without their folders.
+
+    :param names: ``(n,)`` names of the structures.
+    :param known: ``(m,)`` unique names of the dataset.
+    :raises OutputError: if a name is not among them.
+    """
+    row_of = {name: row for row, name in enumerate(known.tolist())}
+    wanted = names.tolist()
+    if not row_of.keys() & set(wanted):
+        wanted = [name.rpartition('/')[2] for name in wanted]
+    try:
+        return np.array([row_of[name] for name in wanted], dtype=np.int64)
+    except KeyError as error:
+        raise OutputError(f'the predictions name a structure {error} that the dataset does not have') from None
 
 
 def read_predictions(path: Path) -> dict[str, Predictions]:

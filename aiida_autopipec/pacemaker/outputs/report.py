@@ -11,6 +11,7 @@ from aiida_autopipec.pacemaker.outputs.log import TrainingLog
 from aiida_autopipec.pacemaker.outputs.metrics import Metrics
 from aiida_autopipec.pacemaker.outputs.potential import PotentialInfo
 from aiida_autopipec.pacemaker.outputs.predictions import Predictions
+from aiida_autopipec.pacemaker.outputs.states import FitState
 
 
 def training_report(
@@ -21,16 +22,20 @@ def training_report(
     potential: PotentialInfo | None,
     predictions: Mapping[str, Predictions],
     environment: Mapping[str, Any],
+    state: FitState | None = None,
 ) -> dict[str, Any]:
     """Return errors, iterations, versions, timings and device of a training.
 
     Units are part of the names; what is not known is ``None``.
+
+    :param state: what an unfinished training left to go on from.
     """
     report: dict[str, Any] = {
         'health': verdict.health.value,
         'converged': verdict.converged,
         'stop_reason': None if verdict.stop_reason is None else verdict.stop_reason.value,
         'iterations': metrics.n_iterations,
+        'state': None if state is None else {'filename': state.filename, **state.position.as_dict()},
         'initial_loss': verdict.initial_loss,
         'final_loss': verdict.final_loss,
         'errors': {part: values.errors() for part, values in predictions.items()},

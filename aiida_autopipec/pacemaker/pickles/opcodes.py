@@ -7,8 +7,9 @@ Opcodes: :mod:`pickletools` (protocol 4, PEP 3154).
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 FRAME_BYTES = 64 * 1024
 CHUNK_BYTES = 1 << 20
 BATCH_ITEMS = 1000
+_LAST_ASCII = 0x7F
 
 
 class ByteSink(Protocol):
@@ -63,9 +65,9 @@ class PickleStream:
     def strings(self, texts: Iterable[str]) -> None:
         """Push a list of strings."""
         self._put(b']')
-        spelled = [_string(text) for text in texts]
-        for start in range(0, len(spelled), BATCH_ITEMS):
-            self._put(b'(' + b''.join(spelled[start : start + BATCH_ITEMS]) + b'e')
+        remaining = iter(texts)
+        while batch := list(itertools.islice(remaining, BATCH_ITEMS)):
+            self._put(b'(' + _strings(batch) + b'e')
 
     def public_name(self, module: str, name: str) -> None:
         """Push the object that ``from module import name`` gives."""
@@ -110,10 +112,13 @@ class PickleStream:
         """Give the state on top to the object below it."""
         self._put(b'b')
 
-    def raw_bytes(self, chunks: Sequence[NDArray[np.generic]]) -> None:
-        """Push one bytes object with the memory of all ``chunks`` (C-contiguous arrays), never copied as a whole."""
+    def raw_bytes(self, chunks: Iterable[NDArray[np.generic]], size: int) -> None:
+        """Push one bytes object with the memory of all ``chunks`` (C-contiguous arrays), never copied as a whole.
+
+        :param size: number of bytes in all chunks.
+        """
         self._end_frame()
-        self._sink.write(b'\x8e' + struct.pack('<Q', sum(chunk.nbytes for chunk in chunks)))
+        self._sink.write(b'\x8e' + struct.pack('<Q', size))
         for chunk in chunks:
             if chunk.nbytes:
                 memory = chunk.reshape(-1).view(np.uint8).data
@@ -134,3 +139,18 @@ class PickleStream:
 def _string(text: str) -> bytes:
     data = text.encode('utf-8', 'surrogatepass')
     return b'X' + struct.pack('<I', len(data)) + data
+
+
+def _strings(texts: list[str]) -> bytes:
+    """Return the same for many strings at once: a call for each would cost as much as compressing the structures."""
+    codes = np.array(texts, dtype=np.str_)
+    width = codes.itemsize // 4
+    sizes = np.char.str_len(codes)
+    letters = codes.view(np.uint32).reshape(len(texts), width) if width else np.zeros((len(texts), 0), dtype=np.uint32)
+    if (letters.size and letters.max() > _LAST_ASCII) or sizes.tolist() != list(map(len, texts)):
+        return b''.join(map(_string, texts))
+    spelled = np.empty((len(texts), 5 + width), dtype=np.uint8)
+    spelled[:, 0] = ord('X')
+    spelled[:, 1:5] = sizes.astype('<u4').view(np.uint8).reshape(-1, 4)
+    spelled[:, 5:] = letters
+    return spelled[np.arange(5 + width) < 5 + sizes[:, None]].tobytes()

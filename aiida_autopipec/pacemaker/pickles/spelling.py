@@ -101,6 +101,6 @@ def _spell_array(out: PickleStream, blocks: Blocks) -> None:
     spell(out, blocks.shape)
     spell(out, DTYPE(blocks.dtype))
     out.false()  # not in Fortran order
-    out.raw_bytes(blocks.arrays)
+    out.raw_bytes(blocks.arrays(), blocks.nbytes)
     out.end_tuple()
     out.build()

@@ -24,7 +24,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.errors import DatasetError
-from aiida_autopipec.pacemaker.pickles.blocks import Blocks, as_blocks
+from aiida_autopipec.pacemaker.pickles.blocks import AnyArray, Blocks, as_blocks
 from aiida_autopipec.pacemaker.pickles.opcodes import PickleStream
 from aiida_autopipec.pacemaker.pickles.spelling import (
     ATOMS,
@@ -41,8 +41,8 @@ from aiida_autopipec.pacemaker.pickles.spelling import (
     spell,
 )
 
-#: An array, or the arrays (shards, memory maps) whose concatenation along the first axis it is.
-ArrayOrShards: TypeAlias = 'NDArray[Any] | Sequence[NDArray[Any]]'
+#: An array, or the arrays (shards, which may be fetched late) whose concatenation along the first axis it is.
+ArrayOrShards: TypeAlias = 'AnyArray | Sequence[AnyArray]'
 
 COMPRESSION_LEVEL = 1  # isal's higher levels gain under 1 % of size on such data, at several times the cost
 GZIP_WINDOW_BITS = 31  # 15 plus 16: a gzip header, which isal writes without a file name and with time stamp 0
@@ -63,7 +63,8 @@ def write_frame(
     """Write ``n`` structures with ``total`` atoms as a Pacemaker dataset; equal arrays give equal bytes.
 
     Every array but ``offsets`` and ``columns`` may be given as a sequence of shards, which are written one after the
-    other, so that memory-mapped shards need never be in memory together.
+    other, so that those that are :class:`~aiida_autopipec.pacemaker.pickles.blocks.Deferred` are never in memory
+    together.
 
     :param target: file name (``.pckl.gzip``), replaced if it exists, or an open binary file.
     :param numbers: (total,) atomic numbers.
@@ -114,7 +115,7 @@ def _plain_column(name: str, values: NDArray[Any] | Sequence[str], n: int) -> Bl
     if column.dtype.kind in kinds:
         return as_blocks(name, column, kinds[column.dtype.kind], (n,))
     texts: list[Any] = column.tolist()
-    if not all(isinstance(text, str) for text in texts):
+    if column.dtype.kind != 'U' and not all(isinstance(text, str) for text in texts):
         raise DatasetError(f'The column `{name}` holds neither numbers nor strings; convert it first.')
     return texts
 

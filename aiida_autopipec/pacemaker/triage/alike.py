@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -48,8 +49,19 @@ def compositions(structures: LabelledStructures) -> Compositions:
     return Compositions(elements=elements, counts=counts.astype(np.int64))
 
 
+def join_compositions(parts: Sequence[Compositions]) -> Compositions:
+    """Put the numbers of several sets below each other."""
+    elements = np.unique(np.concatenate([part.elements for part in parts]))
+    counts = np.zeros((sum(len(part.counts) for part in parts), len(elements)), dtype=np.int64)
+    begin = 0
+    for part in parts:
+        counts[begin : begin + len(part.counts), np.searchsorted(elements, part.elements)] = part.counts
+        begin += len(part.counts)
+    return Compositions(elements=elements, counts=counts)
+
+
 def groups_alike(
-    structures: LabelledStructures, composition: Compositions, taking_part: NDArray[np.bool_], min_size: int
+    pbc: NDArray[np.bool_], composition: Compositions, taking_part: NDArray[np.bool_], min_size: int
 ) -> NDArray[np.int64]:
     """Return the number of the group that each structure belongs to: those whose values can be compared.
 
@@ -57,12 +69,13 @@ def groups_alike(
     and clusters lie eV/atom above the bulk and are no errors. Those of formulas with too few structures form one group
     per number of periodic directions.
 
+    :param pbc: ``(n, 3)`` boundary conditions.
     :param taking_part: ``(n,)``: others get a negative number.
     :param min_size: number of structures below which a group is too small.
     :return: ``(n,)``.
     """
     reduced = composition.counts // np.gcd.reduce(composition.counts, axis=1)[:, None]
-    directions = structures.pbc.sum(axis=1)
+    directions = pbc.sum(axis=1)
     _, groups = np.unique(np.column_stack([directions, reduced]), axis=0, return_inverse=True)
     groups = groups.reshape(-1).astype(np.int64)
     sizes = np.bincount(groups[taking_part], minlength=int(groups.max()) + 1)

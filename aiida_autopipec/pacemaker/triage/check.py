@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
-from aiida_autopipec.pacemaker.triage.alike import compositions
 from aiida_autopipec.pacemaker.triage.copies import check_copies
 from aiida_autopipec.pacemaker.triage.geometry import check_contacts, check_elements, check_isolation, check_volumes
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.labels import check_energies, check_forces
-from aiida_autopipec.pacemaker.triage.neighbours import nearest_neighbours
+from aiida_autopipec.pacemaker.triage.pool import Loadable, Pool
 from aiida_autopipec.pacemaker.triage.report import TriageReport
 from aiida_autopipec.pacemaker.triage.rules import TriageRules
+from aiida_autopipec.pacemaker.triage.traits import join_traits, traits_of
 
 _CHECKS = (
     check_energies,
@@ -24,24 +26,25 @@ _CHECKS = (
 )
 
 
-def find_problems(structures: LabelledStructures, rules: TriageRules | None = None) -> TriageReport:
+def find_problems(
+    structures: LabelledStructures | Sequence[Loadable], rules: TriageRules | None = None
+) -> TriageReport:
     """Look for what is wrong with a dataset before anyone trains on it; nothing is changed.
 
     Structures without labels are checked too; the report says what could not be looked for.
 
+    :param structures: the dataset, or its parts, of which only a few are in memory at a time.
     :param rules: thresholds, by default those of :class:`TriageRules`.
     """
     rules = TriageRules() if rules is None else rules
-    inspection = Inspection(
-        structures=structures,
-        rules=rules,
-        composition=compositions(structures),
-        neighbours=nearest_neighbours(structures, rules.cutoff_angstrom, rules.min_distance_fraction or 0.0),
-    )
+    parts: Sequence[Loadable] = [structures] if isinstance(structures, LabelledStructures) else structures
+    # loaded for this and let go: the pool reads again what is compared later
+    traits = join_traits([traits_of(part.load(), rules) for part in parts])
+    inspection = Inspection(pool=Pool(parts), traits=traits, rules=rules)
     for check in _CHECKS:
         check(inspection)
     findings = sorted(inspection.findings, key=lambda finding: finding.row)
-    return TriageReport(len(structures), tuple(findings), tuple(inspection.not_checked))
+    return TriageReport(len(traits), tuple(findings), tuple(inspection.not_checked))
 
 
 def apply(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.near import near_copies
 from aiida_autopipec.pacemaker.triage.rules import FindingKind
@@ -55,7 +57,8 @@ def check_copies(inspection: Inspection) -> None:
         # an exact copy of a near copy belongs to the group of the first of them all
         root = copies[copy.original].original if copy.original in copies else copy.original
         groups.setdefault(root, []).append(copy)
-    for root, members in groups.items():
+    # in the order of the parts that they are in, so that these need not be read again and again
+    for root, members in sorted(groups.items(), key=lambda group: _parts(inspection, *group)):
         disagreements = {copy.row: _disagreement(inspection, copy, root) for copy in members}
         conflicts = [row for row, found in disagreements.items() if found.size > 1]
         for copy in members:
@@ -65,15 +68,19 @@ def check_copies(inspection: Inspection) -> None:
             _add_conflict(inspection, row, disagreements, conflicts[0])
 
 
+def _parts(inspection: Inspection, root: int, members: list[Copy]) -> list[int]:
+    return [*(inspection.pool.part_of(row) for row in (root, *(copy.row for copy in members))), root]
+
+
 def _copies(inspection: Inspection) -> list[Copy]:
     """Return exact copies of the first of their kind, and near copies among those first ones."""
-    structures, tolerance = inspection.structures, inspection.rules.near_duplicate_tolerance_angstrom
-    _, first_of, group = np.unique(structures.fingerprints, return_index=True, return_inverse=True)
+    traits, tolerance = inspection.traits, inspection.rules.near_duplicate_tolerance_angstrom
+    _, first_of, group = np.unique(traits.fingerprints, return_index=True, return_inverse=True)
     original = first_of[group.reshape(-1)]
-    rows = np.flatnonzero(original != np.arange(len(structures))).tolist()
+    rows = np.flatnonzero(original != np.arange(len(traits))).tolist()
     copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
     if tolerance is not None:
-        near = near_copies(structures, inspection.neighbours.lattices, np.sort(first_of), tolerance)
+        near = near_copies(inspection.pool, traits, np.sort(first_of), tolerance)
         copies += [Copy(*found, exact=False) for found in near]
     return sorted(copies, key=lambda copy: copy.row)
 
@@ -89,7 +96,7 @@ def _disagreement(inspection: Inspection, copy: Copy, root: int) -> Disagreement
 
 def _add_duplicate(inspection: Inspection, copy: Copy) -> None:
     tolerance = inspection.rules.near_duplicate_tolerance_angstrom
-    name = inspection.structures.names[copy.original]
+    name = inspection.traits.names[copy.original]
     how = 'is' if copy.exact else f'is within {copy.displacement:.1e} Å'
     inspection.add(
         FindingKind.DUPLICATE if copy.exact else FindingKind.NEAR_DUPLICATE,
@@ -108,7 +115,7 @@ def _add_conflict(inspection: Inspection, row: int, found: dict[int, Disagreemen
     else:
         conflict, other = found[first_conflict], first_conflict
     exact = conflict.exact and (row not in found or found[row].exact)
-    name = inspection.structures.names[other]
+    name = inspection.traits.names[other]
     how = 'is' if exact else 'is nearly'
     inspection.add(
         FindingKind.CONFLICTING_DUPLICATE if exact else FindingKind.CONFLICTING_NEAR_DUPLICATE,
@@ -122,22 +129,27 @@ def _add_conflict(inspection: Inspection, row: int, found: dict[int, Disagreemen
 
 def _label_difference(inspection: Inspection, row: int, other: int) -> tuple[float, str]:
     """Return by how many tolerances the labels of two copies differ, and in words what does."""
-    structures, rules = inspection.structures, inspection.rules
+    rules = inspection.rules
+    (ours, ours_at), (theirs, theirs_at) = inspection.pool.find(row), inspection.pool.find(other)
     difference, words = 0.0, ''
-    for energy in (structures.energy, structures.energy_corrected):
-        if energy is None:
+    for name in ('energy', 'energy_corrected'):
+        energies = getattr(ours, name), getattr(theirs, name)
+        if energies[0] is None or energies[1] is None:
             continue
-        change = float(energy[row] - energy[other]) / int(structures.sizes[row])
+        change = float(energies[0][ours_at] - energies[1][theirs_at]) / int(ours.sizes[ours_at])
         if abs(change) / rules.label_tolerance_ev_per_atom > difference:
             difference = abs(change) / rules.label_tolerance_ev_per_atom
             words = (
                 f'the energies differ by {1e3 * change:.3g} meV/atom '
                 f'(tolerance {1e3 * rules.label_tolerance_ev_per_atom:g})'
             )
-    if structures.forces is not None:
-        ours, theirs = (slice(int(structures.offsets[i]), int(structures.offsets[i + 1])) for i in (row, other))
-        change = float(np.linalg.norm(structures.forces[ours] - structures.forces[theirs], axis=1).max())
+    if ours.forces is not None and theirs.forces is not None:
+        change = float(np.linalg.norm(_forces(ours, ours_at) - _forces(theirs, theirs_at), axis=1).max())
         if change / rules.label_tolerance_ev_per_angstrom > difference:
             difference = change / rules.label_tolerance_ev_per_angstrom
             words = f'forces differ by {change:.3g} eV/Å (tolerance {rules.label_tolerance_ev_per_angstrom:g})'
     return difference, words
+
+
+def _forces(structures: LabelledStructures, row: int) -> NDArray[np.float64]:
+    return structures.field('forces')[structures.offsets[row] : structures.offsets[row + 1]]

@@ -1,43 +1,31 @@
-"""What the checks share: the dataset, what has been computed of it, and the list of findings."""
+"""What the checks share: the dataset, what is known of it, and the list of findings."""
 
 from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
-from aiida_autopipec.pacemaker.triage.alike import Compositions
-from aiida_autopipec.pacemaker.triage.neighbours import Neighbours
+from aiida_autopipec.pacemaker.triage.pool import Pool
 from aiida_autopipec.pacemaker.triage.report import Finding
 from aiida_autopipec.pacemaker.triage.rules import FindingKind, TriageRules
+from aiida_autopipec.pacemaker.triage.traits import Traits
 
 
 @dataclasses.dataclass(eq=False)
 class Inspection:
     """A look at a dataset.
 
-    :param structures: the dataset.
+    :param pool: the dataset.
+    :param traits: what is known of each structure.
     :param rules: thresholds.
-    :param composition: numbers of atoms by element.
-    :param neighbours: nearest neighbours within the cutoff of the rules.
     :param findings: what was found so far.
     :param not_checked: what could not be looked for, in sentences.
     """
 
-    structures: LabelledStructures
+    pool: Pool
+    traits: Traits
     rules: TriageRules
-    composition: Compositions
-    neighbours: Neighbours
     findings: list[Finding] = dataclasses.field(default_factory=list)
     not_checked: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def isolated(self) -> NDArray[np.bool_]:
-        """``(n,)``: in which structures no atom has a neighbour within the cutoff."""
-        nearest = np.minimum.reduceat(self.neighbours.distances, self.structures.offsets[:-1])
-        return np.asarray(~np.isfinite(nearest))
 
     def add(
         self, kind: FindingKind, row: int, value: float, threshold: float, sentence: str, other: int | None = None
@@ -46,7 +34,7 @@ class Inspection:
 
         :param other: row of the structure that this one is a copy of.
         """
-        names = self.structures.names
+        names = self.traits.names
         self.findings.append(
             Finding(
                 kind=kind,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage.alike import groups_alike
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.rules import FindingKind
@@ -16,31 +15,16 @@ MIN_FORCE_DECADES = 0.1
 """Smallest robust standard deviation of the decimal logarithm of forces: 25 % more force is no outlier."""
 
 
-def energies_per_atom(structures: LabelledStructures) -> Array | None:
-    """Return ``(n,)`` energies in eV/atom, total ones where there are any."""
-    energy = structures.energy if structures.energy is not None else structures.energy_corrected
-    return None if energy is None else energy / structures.sizes
-
-
-def largest_forces(structures: LabelledStructures) -> Array | None:
-    """Return ``(n,)`` norms in eV/Å of the largest force on an atom of each structure."""
-    if structures.forces is None:
-        return None
-    norms = np.sqrt(np.einsum('ai,ai->a', structures.forces, structures.forces))
-    largest: Array = np.maximum.reduceat(norms, structures.offsets[:-1])
-    return largest
-
-
 def check_energies(inspection: Inspection) -> None:
     """Find energies far from those of structures alike, after what the composition explains."""
-    rules, composition = inspection.rules, inspection.composition
-    threshold, energies = rules.energy_outlier_score, energies_per_atom(inspection.structures)
+    rules, composition = inspection.rules, inspection.traits.composition
+    threshold, energies = rules.energy_outlier_score, inspection.traits.energies
     if threshold is None:
         return
     if energies is None:
         inspection.skip(FindingKind.ENERGY_OUTLIER, 'the dataset has no energies')
         return
-    part = ~inspection.isolated
+    part = ~inspection.traits.isolated
     residuals = energies.copy()
     if part.any():
         residuals[part] -= baseline(composition.fractions[part], energies[part])
@@ -59,13 +43,14 @@ def check_energies(inspection: Inspection) -> None:
 
 def check_forces(inspection: Inspection) -> None:
     """Find structures whose largest force is far larger than in structures alike, or than is allowed at all."""
-    rules, forces = inspection.rules, largest_forces(inspection.structures)
+    rules, forces = inspection.rules, inspection.traits.forces
     if forces is None:
         inspection.skip(FindingKind.FORCE_OUTLIER, 'the dataset has no forces')
         return
     threshold, limit = rules.force_outlier_score, rules.max_force_ev_per_angstrom
     if threshold is not None:
-        part = ~inspection.isolated & (forces > rules.force_floor_ev_per_angstrom)
+        formula = inspection.traits.composition.formula
+        part = ~inspection.traits.isolated & (forces > rules.force_floor_ev_per_angstrom)
         # sizes of forces spread over decades: their logarithms are nearly normal, the forces themselves are not
         logarithms = np.log10(np.maximum(forces, rules.force_floor_ev_per_angstrom))
         found = _scores(inspection, FindingKind.FORCE_OUTLIER, logarithms, part, MIN_FORCE_DECADES)
@@ -76,7 +61,7 @@ def check_forces(inspection: Inspection) -> None:
                 found[row],
                 threshold,
                 f'the logarithm of the largest force, {forces[row]:.3f} eV/Å, lies {found[row]:.1f} robust standard '
-                f'deviations above the median of structures alike ({inspection.composition.formula(row)}); more than '
+                f'deviations above the median of structures alike ({formula(row)}); more than '
                 f'{threshold:g} is suspicious',
             )
     if limit is not None:
@@ -93,7 +78,7 @@ def check_forces(inspection: Inspection) -> None:
 def _scores(inspection: Inspection, kind: FindingKind, values: Array, part: NDArray[np.bool_], floor: float) -> Array:
     """Compare values of structures alike; NaN where there are too few of them, which is written down."""
     min_size = inspection.rules.min_group_size
-    groups = groups_alike(inspection.structures, inspection.composition, part, min_size)
+    groups = groups_alike(inspection.traits.pbc, inspection.traits.composition, part, min_size)
     found = scores(values, groups, floor=floor, min_size=min_size)
     unjudged = int((part & np.isnan(found)).sum())
     if unjudged:

@@ -15,7 +15,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from aiida_autopipec.calculations.functions.combine import merge_datasets, split_dataset
 from aiida_autopipec.calculations.functions.reference import subtract_reference
 from aiida_autopipec.data.dataset import PaceDatasetData
-from aiida_autopipec.data.shards import DIRECTORY_SHARDS
+from aiida_autopipec.data.shards import DIRECTORY_SHARDS, MAX_SMALL
+from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -58,6 +59,29 @@ def test_merge_shares_files_with_its_parts(structures: LabelledStructures) -> No
     merged = merge_datasets(a=first, b=second)['dataset']
     assert shards(merged) == shards(first) + shards(second)
     assert merged.content_hash == structures.content_hash
+
+
+def test_many_small_files_become_one(structures: LabelledStructures) -> None:
+    """A few small files are shared; more of them in a row are put together, with the same content and sources."""
+    singles = {f'd{row:02d}': dataset(structures.take([row])) for row in range(MAX_SMALL + 2)}
+    few = merge_datasets(**dict(list(singles.items())[:MAX_SMALL]))['dataset']
+    assert few.n_shards == MAX_SMALL
+    many = merge_datasets(**singles)['dataset']
+    assert many.n_shards == 1
+    assert many.content_hash == structures.take(range(MAX_SMALL + 2)).content_hash
+    assert many.get_fingerprints().tolist() == structures.fingerprints[: MAX_SMALL + 2].tolist()
+
+
+def test_large_files_are_shared_beside_many_small_ones(
+    structures: LabelledStructures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is rewritten are the small files alone: a merge costs what the new data cost."""
+    monkeypatch.setattr('aiida_autopipec.data.shards.SMALL_BYTES', storage.size_of(2, 8))
+    large = dataset(structures.take(range(8)))
+    singles = {f'd{row:02d}': dataset(structures.take([row])) for row in range(8, 8 + MAX_SMALL + 1)}
+    merged = merge_datasets(a=large, **singles)['dataset']
+    assert shards(merged)[0] == shards(large)[0]
+    assert merged.n_shards == 2
 
 
 def test_merge_goes_by_the_keys(structures: LabelledStructures) -> None:

@@ -56,7 +56,8 @@ class TestCheckDataset:
     def test_files_without_a_dropped_structure_are_stored_once(self, structures: LabelledStructures) -> None:
         """Of a dataset in several files only the one that loses a structure is written anew, copies among files too."""
         parts = [structures.take(np.arange(8)), structures.take(np.arange(8, 16))]
-        dataset = PaceDatasetData.from_structures(parts)
+        stored = [PaceDatasetData.from_structures(part).store() for part in parts]
+        dataset = PaceDatasetData.from_structures([shard for node in stored for shard in node.stored_shards()])
         kept = check_dataset(dataset, Dict(DROP_DUPLICATES))['kept']
         hashes = [_shard_hashes(node) for node in (dataset, kept)]
         assert hashes[0][0] == hashes[1][0]

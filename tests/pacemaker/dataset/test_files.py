@@ -13,6 +13,7 @@ from typing import Any
 import ase
 import ase.io
 import numpy as np
+import pandas as pd
 import pytest
 from ase.io.bundletrajectory import BundleTrajectory
 from ase.io.formats import ioformats
@@ -196,3 +197,14 @@ def test_unlabelled_candidates(tmp_path: Path) -> None:
     structures, report = read_structures(path, options(require_labels=False))
     assert len(structures) == 2
     assert (report['energy'], report['forces']) == ('none', 'none')
+
+
+def test_a_table_without_names_gets_those_that_pacemaker_gives_it(tmp_path, make_atoms):
+    """With names pacemaker, a structure without a name is FILE:ROW as in the tables that Pacemaker writes."""
+    path = tmp_path / 'mine.pckl.gzip'
+    images = make_atoms(3)
+    columns = {'ase_atoms': [image.copy() for image in images], 'energy': [1.0, 2.0, 3.0]}
+    columns['forces'] = [image.get_forces() for image in images]
+    pd.DataFrame(columns).to_pickle(path, compression='gzip', protocol=4)
+    structures, _ = read_structures(path, ImportOptions(names='pacemaker'))
+    assert structures.names.tolist() == ['mine.pckl.gzip:0', 'mine.pckl.gzip:1', 'mine.pckl.gzip:2']

@@ -12,9 +12,11 @@ from aiida_autopipec.pacemaker.dataset.frames import (
     CONVENTIONS,
     UNCONVERGED,
     Frames,
+    divide_frames,
     stated_convention,
     structures_from_frames,
 )
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
 CELL = np.array([[4.0, 0.0, 0.0], [1.0, 5.0, 0.0], [0.0, 2.0, 6.0]])
@@ -199,3 +201,13 @@ def test_vasp_convention() -> None:
     assert structures.pbc.all()
     np.testing.assert_allclose(structures.positions[1], np.array([0.3, 0.4, 0.5]) @ CELL)
     np.testing.assert_allclose(structures.stress[0], -np.array([1, 2, 3, 4, 5, 6]) * GPa / 10)
+
+
+def test_long_trajectories_come_in_parts() -> None:
+    """Divided into parts, a trajectory gives the same structures, names and report as at once."""
+    whole, report = structures_from_frames(frames(), stated_convention(STATED), source='12345678-uuid')
+    parts, same_report = divide_frames(frames(), stated_convention(STATED), source='12345678-uuid', max_bytes=1)
+    collected = list(parts)
+    assert [len(part) for part in collected] == [1] * len(whole)
+    assert LabelledStructures.concatenate(collected).content_hash == whole.content_hash
+    assert report == same_report

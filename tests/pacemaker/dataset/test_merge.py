@@ -200,3 +200,15 @@ def test_merging_nothing_is_an_error() -> None:
     """There is nothing to merge without sets."""
     with pytest.raises(DatasetError, match='no dataset'):
         merge_structures([])
+
+
+def test_copies_in_very_many_parts(mixed: LabelledStructures, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer parts in memory than there are, the outcome is the same."""
+    parts = [mixed.take([row]) for row in range(len(mixed))]
+    copies = [mixed.take([row]).replace(names=np.array([f'copy-{row}'])) for row in reversed(range(len(mixed)))]
+    expected, report = merge_structures([*parts, *copies])
+    monkeypatch.setattr('aiida_autopipec.pacemaker.dataset.merge.MAX_LOADED', 1)
+    merged, again = merge_structures([*parts, *copies])
+    assert merged.content_hash == expected.content_hash == mixed.content_hash
+    assert again.duplicates == report.duplicates
+    assert len(report.duplicates) == len(mixed)

@@ -145,3 +145,12 @@ def test_wrong_settings_are_refused(mapping: dict[str, Any]) -> None:
     """Incomplete, contradictory, unknown or impossible settings are refused under their key."""
     with pytest.raises(ConfigError, match='`reference'):
         parse_reference(mapping)
+
+
+@pytest.mark.parametrize('method', ['isolated_atoms', 'least_squares'])
+def test_reference_of_parts_is_that_of_the_whole(method: str) -> None:
+    """A dataset in parts, looked at one after the other, has the same reference energies."""
+    whole = labelled(('AlCu', -31.0), ('Al', -10.0), ('Cu', -20.0), ('Al2', -20.5))
+    parts = (whole.take([row]) for row in range(len(whole)))
+    expected = single_atom_energies(whole, reference(method), cutoff=CUTOFF)
+    assert single_atom_energies(parts, reference(method), cutoff=CUTOFF) == pytest.approx(expected, rel=1e-12)

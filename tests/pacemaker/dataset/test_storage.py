@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from aiida_autopipec.pacemaker.dataset import storage
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import FileFormatError
 
 
 def test_round_trip(mixed: LabelledStructures) -> None:
     """What is written comes back, names of any script included."""
     named = mixed.replace(names=['a', 'β-Cu', 'c' * 100, ''])
-    again = storage.from_bytes(io.BytesIO(storage.to_bytes(named)))
+    again = storage.from_bytes(storage.to_bytes(named))
     assert again.content_hash == named.content_hash
     assert again.names.tolist() == named.names.tolist()
 
@@ -42,12 +42,12 @@ def array_file() -> bytes:
 
 
 @pytest.mark.parametrize(
-    'content', [b'', b'no archive', array_file(), storage.write_arrays({'numbers': np.ones(1)})], ids=range(4)
+    'content', [b'', b'no archive', array_file(), storage.write_arrays({'numbers': np.ones(1)}).read()], ids=range(4)
 )
 def test_other_files_are_refused(content: bytes) -> None:
     """A file that is something else is refused with a sentence."""
     with pytest.raises(FileFormatError, match='this is not'):
-        storage.from_bytes(io.BytesIO(content))
+        storage.from_bytes(content)
 
 
 @pytest.mark.parametrize('max_bytes', [1, 500, 700, 10**9])
@@ -59,3 +59,33 @@ def test_shards_make_up_the_whole(mixed: LabelledStructures, max_bytes: int) -> 
         assert len(shards) == 4
     if max_bytes == 10**9:
         assert shards[0] is mixed
+
+
+def test_small_sets_are_gathered_and_large_ones_divided(mixed: LabelledStructures) -> None:
+    """Consecutive sets share a file up to the limit; the content and its order stay."""
+    singles = [mixed.take([row]) for row in range(len(mixed))]
+    assert len(list(storage.gather(singles))) == 1
+    assert len(list(storage.gather([mixed], max_bytes=1))) == len(mixed)
+    limit = storage.size_of(2, 2 * int(mixed.sizes.max()))
+    gathered = list(storage.gather(singles, max_bytes=limit))
+    assert 1 < len(gathered) < len(mixed)
+    assert concatenate(gathered).content_hash == mixed.content_hash
+
+
+def test_one_array_is_read_alone(mixed: LabelledStructures) -> None:
+    """An array of an archive is read by its name, and one that is damaged or not there is refused."""
+    content = storage.to_bytes(mixed)
+    archive = storage.Archive(content)
+    np.testing.assert_array_equal(archive.read('positions'), mixed.positions)
+    with pytest.raises(FileFormatError):
+        archive.read('nothing')
+    place = content.index(mixed.positions.tobytes())
+    damaged = content[:place] + b'\0\1' + content[place + 2 :]
+    with pytest.raises(FileFormatError, match='damaged'):
+        storage.Archive(damaged).read('positions')
+
+
+def test_archives_are_read_in_pieces(mixed: LabelledStructures) -> None:
+    """Reading an archive piece by piece gives the bytes that reading it at once gives."""
+    chunks = storage.write_structures(mixed)
+    assert b''.join(iter(lambda: bytes(chunks.read(100)), b'')) == storage.to_bytes(mixed)

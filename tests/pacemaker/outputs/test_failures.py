@@ -48,6 +48,7 @@ RUNS = {
     'activeset_empty': (Failure.EMPTY_DATASET, 'IndexError: index 0 is out of bounds'),
     'yaml2yace_wrong': (Failure.BAD_POTENTIAL, 'RuntimeError: bad conversion'),
     'collect_empty': (Failure.NOTHING_COLLECTED, "KeyError: 'ase_atoms'"),
+    'disk_full': (Failure.DISK_FULL, 'the traceback breaks off'),
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import pickle
 import pickletools
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from ase import Atoms
 import aiida_autopipec
 from aiida_autopipec.pacemaker.errors import DatasetError
 from aiida_autopipec.pacemaker.pickles import RawFrame, read_frame, write_frame
+from aiida_autopipec.pacemaker.pickles.opcodes import PickleStream
 
 
 def arrays(n: int = 7, seed: int = 0) -> dict[str, Any]:
@@ -223,3 +226,13 @@ def test_neither_pandas_nor_ase_nor_aiida_is_imported() -> None:
     )
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == 'set()'
+
+
+@pytest.mark.parametrize('texts', [['a', '', 'bcd'], ['Å', 'ab'], ['', ''], ['x' * 300] * 1001, ['a\0b', 'c'], []])
+def test_strings_are_spelled_as_pickle_reads_them(texts: list[str]) -> None:
+    """Lists of strings of any letters and lengths come back as they were."""
+    buffer = io.BytesIO()
+    stream = PickleStream(buffer)
+    stream.strings(texts)
+    stream.close()
+    assert pickle.loads(buffer.getvalue()) == texts

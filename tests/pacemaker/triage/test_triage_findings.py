@@ -211,3 +211,19 @@ def test_real_data_with_an_error_raise_an_alarm(al_lda: LabelledStructures) -> N
     energy[17] *= 1 / 27.211
     report = find_problems(al_lda.replace(energy=energy))
     assert _rows(report.of_kind(FindingKind.ENERGY_OUTLIER)) == [17]
+
+
+def test_parts_are_judged_like_the_whole(make_set, al_lda):
+    """A dataset in parts, of which few are in memory at a time, has the findings that it has as a whole."""
+    structures = make_set(40)
+    copies = structures.take([3, 17]).replace(names=np.array(['copy-3', 'copy-17']), energy=structures.energy[[3, 3]])
+    spoilt = structures.energy.copy()
+    spoilt[7] += 8
+    for whole in (LabelledStructures.concatenate([structures.replace(energy=spoilt), copies]), al_lda):
+        parts = [whole.take(range(begin, min(begin + 3, len(whole)))) for begin in range(0, len(whole), 3)]
+        in_parts, at_once = find_problems(parts), find_problems(whole)
+        assert in_parts.counts == at_once.counts
+        assert in_parts.counts
+        assert [(f.kind, f.row, f.name, f.other, f.sentence) for f in in_parts.findings] == [
+            (f.kind, f.row, f.name, f.other, f.sentence) for f in at_once.findings
+        ]

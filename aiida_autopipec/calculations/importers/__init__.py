@@ -1,0 +1,1 @@
+"""Importers: calculations that were done outside of AiiDA enter the graph."""

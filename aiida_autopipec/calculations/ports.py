@@ -1,0 +1,69 @@
+"""Ports that several jobs and work chains have, each defined once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida.engine.processes.process_spec import ProcessSpec
+from aiida.orm import AbstractCode, Dict, SinglefileData
+
+from aiida_autopipec.calculations import validation
+
+CONFIG_HELP = "Pacemaker's `input.yaml` without names of files; see TrainingConfig."
+
+
+def add_dict(spec: ProcessSpec, name: str, *, purpose: str, validator: Any = None, required: bool = False) -> None:
+    """Define an input that takes a mapping, plain or as a node.
+
+    :param purpose: what it is for, shown as help.
+    :param validator: checks it; ``None`` if other ports are needed for that.
+    """
+    settings: dict[str, Any] = {} if validator is None else {'validator': validator}
+    spec.input(name, valid_type=Dict, required=required, serializer=validation.serialize_dict, help=purpose, **settings)
+
+
+def add_config(spec: ProcessSpec, *, purpose: str = CONFIG_HELP, required: bool = True) -> None:
+    """Define the input ``config``: the settings of a training."""
+    add_dict(spec, 'config', purpose=purpose, validator=validation.validate_config, required=required)
+
+
+def add_potential(spec: ProcessSpec, name: str, *, purpose: str, required: bool = False) -> None:
+    """Define an input that takes a potential (`.yaml`)."""
+    spec.input(
+        name,
+        valid_type=SinglefileData,
+        required=required,
+        validator=validation.validate_potential,
+        help=purpose,
+    )
+
+
+def add_active_set(spec: ProcessSpec, *, purpose: str) -> None:
+    """Define the input ``active_set``: what is known already."""
+    spec.input('active_set', valid_type=SinglefileData, required=False, help=purpose)
+
+
+def add_active_set_parameters(spec: ProcessSpec, name: str, *, purpose: str) -> None:
+    """Define an input that takes the settings of ``pace_activeset``."""
+    add_dict(spec, name, purpose=purpose, validator=validation.validate_active_set_parameters)
+
+
+def add_select_parameters(spec: ProcessSpec, name: str, *, purpose: str) -> None:
+    """Define an input that takes the settings of a selection."""
+    add_dict(spec, name, purpose=purpose, validator=validation.validate_select_parameters)
+
+
+def add_codes(spec: ProcessSpec, **others: str) -> None:
+    """Define the namespace ``codes``: the Python of Pacemaker, and other programs.
+
+    :param others: what each further program is, by the name of its port.
+    """
+    spec.input_namespace('codes', help='Other programs on the same computer.')
+    for name, purpose in others.items():
+        spec.input(f'codes.{name}', valid_type=AbstractCode, required=False, help=purpose)
+    spec.input(
+        'codes.python',
+        valid_type=AbstractCode,
+        required=False,
+        help="Pacemaker's own Python; by default it is found from the executable of `code`.",
+    )

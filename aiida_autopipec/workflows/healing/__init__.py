@@ -1,0 +1,1 @@
+"""How a training that was cut off or went wrong is gone on with."""
