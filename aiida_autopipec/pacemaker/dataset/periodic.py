@@ -7,33 +7,13 @@ are supported``. A vacuum wider than any cutoff makes it periodic without a new 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.parts import LoadablePart
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
-
-
-class LoadablePart(Protocol):
-    """Structures that can be read array by array, or as a whole."""
-
-    @property
-    def n_atoms(self) -> int:
-        """Number of atoms in all structures."""
-
-    @property
-    def present(self) -> frozenset[str]:
-        """Which fields there are."""
-
-    def __len__(self) -> int: ...
-
-    def field(self, name: str) -> NDArray[Any]:
-        """Return one array."""
-
-    def load(self) -> LabelledStructures:
-        """Return the structures as a whole."""
-
 
 VACUUM = 30.0
 """Å between the images of a structure where it is not periodic: more than any cutoff of a potential."""

@@ -62,7 +62,8 @@ def describe(recorded: Recorded | None) -> str:
     """Return a few words that say what was subtracted."""
     if recorded is None:
         return 'nothing recorded'
-    energies = ', '.join(f'{element} {energy:.6f} eV' for element, energy in recorded['single_atom_energies'].items())
+    single = recorded.get('single_atom_energies', {})
+    energies = ', '.join(f'{element} {energy:.6f} eV' for element, energy in single.items())
     potential = recorded.get('potential')
     if potential is None:
         return energies or 'nothing'

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset import checks
 from aiida_autopipec.pacemaker.dataset.fingerprint import content_digests, content_hash, structure_fingerprints
+from aiida_autopipec.pacemaker.dataset.naming import content_names
 
 if TYPE_CHECKING:
     import ase
@@ -81,7 +82,7 @@ class LabelledStructures:
         if 'sources' not in arrays:
             object.__setattr__(self, 'sources', np.zeros(len(self), dtype='U1'))
         if 'names' not in arrays:
-            object.__setattr__(self, 'names', self._content_names())
+            object.__setattr__(self, 'names', content_names(self.numbers, self.offsets, self.fingerprints))
         for field in dataclasses.fields(self):
             array = getattr(self, field.name)
             if array is not None and array.flags.writeable:
@@ -263,29 +264,6 @@ class LabelledStructures:
         from aiida_autopipec.pacemaker.dataset.atoms import to_dataframe
 
         return to_dataframe(self)
-
-    def _content_names(self) -> NDArray[np.str_]:
-        """Name each structure after its formula and geometry, e.g. ``Al4-0f3c2a91b7d4``; number repeated geometries."""
-        from ase.formula import Formula
-
-        formulas: dict[bytes, str] = {}
-        seen: dict[str, int] = {}
-        names = []
-        for begin, end, digest in zip(self.offsets[:-1], self.offsets[1:], self.fingerprints, strict=True):
-            composition = np.sort(self.numbers[begin:end])
-            formula = formulas.get(composition.tobytes())
-            if formula is None:
-                formula = formulas[composition.tobytes()] = Formula.from_list(_symbols(composition)).format('metal')
-            name = f'{formula}-{digest[:12].decode()}'
-            repeat = seen[name] = seen.get(name, 0) + 1
-            names.append(name if repeat == 1 else f'{name}-{repeat}')
-        return np.array(names, dtype=np.str_)
-
-
-def _symbols(numbers: NDArray[np.int32]) -> list[str]:
-    from ase.data import chemical_symbols
-
-    return [chemical_symbols[z] for z in numbers]
 
 
 def concatenate(parts: Sequence[LabelledStructures]) -> LabelledStructures:

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from ase.units import Bohr, GPa, Hartree, Rydberg
 
-from aiida_autopipec.pacemaker.dataset.frames import (
-    CONVENTIONS,
-    UNCONVERGED,
-    Frames,
-    divide_frames,
-    stated_convention,
-    structures_from_frames,
-)
+from aiida_autopipec.pacemaker.dataset.conventions import CONVENTIONS, UNCONVERGED, stated_convention
+from aiida_autopipec.pacemaker.dataset.frames import Frames, divide_frames, structures_from_frames
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 

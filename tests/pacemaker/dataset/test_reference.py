@@ -16,9 +16,12 @@ from aiida_autopipec.pacemaker.dataset.reference import (
     parse_reference,
     single_atom_energies,
     subtract,
+    subtract_all,
+    subtract_potential,
 )
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError
+from aiida_autopipec.pacemaker.reference_potentials import parse_reference_potential
 
 CUTOFF = 6.0
 GIVEN = {'Al': -10.0, 'Cu': -20.0}
@@ -154,3 +157,101 @@ def test_reference_of_parts_is_that_of_the_whole(method: str) -> None:
     parts = (whole.take([row]) for row in range(len(whole)))
     expected = single_atom_energies(whole, reference(method), cutoff=CUTOFF)
     assert single_atom_energies(parts, reference(method), cutoff=CUTOFF) == pytest.approx(expected, rel=1e-12)
+
+
+# Reference potentials
+
+
+ZBL = {'name': 'zbl', 'inner': 1.0, 'outer': 4.0}
+
+
+def with_everything() -> LabelledStructures:
+    """Return three structures with all labels: an atom alone, a molecule and a crystal, the last with a stress."""
+    structures = labelled(('Al', -10.0), ('AlCu', -32.0), ('Cu', -20.0))
+    cells = structures.cells.copy()
+    cells[2] = np.eye(3) * 2.5
+    stress = np.full((3, 6), np.nan)
+    stress[2] = 0.1
+    return structures.replace(
+        cells=cells, forces=structures.forces + 1.0, energy_corrected=structures.energy + 5.0, stress=stress
+    )
+
+
+def test_all_labels_become_relative_to_a_potential() -> None:
+    """Energies, forces and stresses remain those of one another; a structure without neighbours keeps its own."""
+    before = with_everything()
+    potential = parse_reference_potential(ZBL)
+    after, values = subtract_potential(before, potential), potential.evaluate(before)
+    np.testing.assert_array_equal(after.energy, before.energy - values.energy)
+    np.testing.assert_array_equal(after.energy_corrected, before.energy_corrected - values.energy)
+    np.testing.assert_array_equal(after.forces, before.forces - values.forces)
+    np.testing.assert_allclose(after.stress[2], before.stress[2] + values.virial[2] / 2.5**3)
+    assert np.isnan(after.stress[:2]).all()
+    assert after.energy[0] == before.energy[0]
+    assert values.energy[1] > 0 < values.energy[2]
+    np.testing.assert_array_equal(after.fingerprints, before.fingerprints)
+
+
+@pytest.mark.parametrize('method', ['isolated_atoms', 'least_squares', 'single_atom_energies'])
+def test_single_atoms_are_found_in_what_the_potential_leaves(method: str) -> None:
+    """First the potential is subtracted, then the energies of single atoms, part by part as for the whole."""
+    data = with_everything().take([0, 1, 2])
+    cells = data.cells.copy()
+    cells[2] = np.eye(3) * 20
+    data = data.replace(cells=cells)
+    given = {'single_atom_energies': GIVEN} if method == 'single_atom_energies' else {}
+    stated = reference(method, **given, potential=ZBL)
+    recorded, parts = subtract_all(lambda: [data.stretch(0, 1), data.stretch(1, 3)], stated, cutoff=CUTOFF)
+    corrected = LabelledStructures.concatenate(list(parts))
+    left = subtract_potential(data, parse_reference_potential(ZBL))
+    energies = single_atom_energies(left, reference(method, **given), cutoff=CUTOFF)
+    assert recorded == {'method': method, 'single_atom_energies': energies, 'potential': ZBL}
+    np.testing.assert_array_equal(corrected.energy_corrected, subtract(left, energies).energy_corrected)
+    np.testing.assert_array_equal(corrected.forces, left.forces)
+
+
+def test_energies_that_are_corrected_already_lose_the_potential_only() -> None:
+    """Data of Pacemaker, which have no total energies, can learn the difference too."""
+    data = with_everything().replace(energy=None)
+    recorded, (corrected,) = subtract_all(lambda: [data], reference('already_corrected', potential=ZBL), cutoff=CUTOFF)
+    expected = data.energy_corrected - parse_reference_potential(ZBL).evaluate(data).energy
+    np.testing.assert_array_equal(corrected.energy_corrected, expected)
+    assert recorded == {'method': 'already_corrected', 'single_atom_energies': {}, 'potential': ZBL}
+
+
+def test_a_potential_is_not_subtracted_twice() -> None:
+    """Of labels that are relative to it already only the energies of single atoms are subtracted."""
+    data = with_everything()
+    stated = reference('single_atom_energies', single_atom_energies=GIVEN, potential=ZBL)
+    _, (once,) = subtract_all(lambda: [data], stated, cutoff=CUTOFF)
+    _, (again,) = subtract_all(lambda: [once], stated, cutoff=CUTOFF, reduced=True)
+    assert again.content_hash == once.content_hash
+
+
+def test_a_difference_that_pacemaker_would_replace_is_refused() -> None:
+    """A potential that is far above the labels at a short distance trips Pacemaker's switch, and is named."""
+    data = labelled(('Al', -10.0), ('Cu2', -76.0)).replace(names=np.array(['alone', 'close']))
+    stated = reference('single_atom_energies', single_atom_energies=GIVEN, potential={**ZBL, 'inner': 3.0})
+    with pytest.raises(DatasetError, match='corrected energy of structure `close` is -'):
+        list(subtract_all(lambda: [data], stated, cutoff=CUTOFF)[1])
+
+
+@pytest.mark.parametrize(
+    ('mapping', 'message'),
+    [
+        ({'method': 'already_corrected'}, 'subtracts nothing without a `potential`'),
+        ({'method': 'isolated_atoms', 'potential': {'name': 'zbl'}}, '`reference.potential`: .*`zbl` lacks `inner`'),
+        ({'method': 'isolated_atoms', 'potential': 'zbl'}, 'has to be a mapping with `name`'),
+    ],
+)
+def test_impossible_potentials_of_a_reference_are_refused(mapping: dict[str, Any], message: str) -> None:
+    """The message names the key."""
+    with pytest.raises(ConfigError, match=message):
+        parse_reference(mapping)
+
+
+def test_data_without_corrected_energies_are_not_already_corrected() -> None:
+    """Nothing is guessed about total energies."""
+    stated = reference('already_corrected', potential=ZBL)
+    with pytest.raises(DatasetError, match='no `energy_corrected`, which the method `already_corrected` is about'):
+        list(subtract_all(lambda: [labelled(('Al', -10.0))], stated, cutoff=CUTOFF)[1])

@@ -1,0 +1,38 @@
+"""Names of structures that have none: after what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def content_names(
+    numbers: NDArray[np.int32], offsets: NDArray[np.int64], fingerprints: NDArray[np.bytes_]
+) -> NDArray[np.str_]:
+    """Name each structure after its formula and geometry, e.g. ``Al4-0f3c2a91b7d4``; number repeated geometries.
+
+    :param numbers: ``(a,)`` atomic numbers.
+    :param offsets: ``(n + 1,)`` where the atoms of each structure begin.
+    :param fingerprints: ``(n,)`` hashes of the geometries.
+    :return: ``(n,)``.
+    """
+    from ase.formula import Formula
+
+    formulas: dict[bytes, str] = {}
+    seen: dict[str, int] = {}
+    names = []
+    for begin, end, digest in zip(offsets[:-1], offsets[1:], fingerprints, strict=True):
+        composition = np.sort(numbers[begin:end])
+        formula = formulas.get(composition.tobytes())
+        if formula is None:
+            formula = formulas[composition.tobytes()] = Formula.from_list(_symbols(composition)).format('metal')
+        name = f'{formula}-{digest[:12].decode()}'
+        repeat = seen[name] = seen.get(name, 0) + 1
+        names.append(name if repeat == 1 else f'{name}-{repeat}')
+    return np.array(names, dtype=np.str_)
+
+
+def _symbols(numbers: NDArray[np.int32]) -> list[str]:
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[z] for z in numbers]
