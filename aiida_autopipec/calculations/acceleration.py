@@ -1,0 +1,83 @@
+"""The input ``acceleration`` of a training: its port, and the script that travels with the job for it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from aiida.common.datastructures import CalcInfo
+from aiida.common.folders import Folder
+from aiida.engine import CalcJobProcessSpec
+from aiida.orm import AbstractCode, Data, Dict
+
+from aiida_autopipec.calculations.common import send_scripts
+from aiida_autopipec.pacemaker import filenames
+from aiida_autopipec.pacemaker.acceleration import AccelerationParameters, parse_acceleration, script_arguments
+from aiida_autopipec.pacemaker.errors import ConfigError
+
+SCRIPT = 'accelerate'
+
+
+def define_acceleration(spec: CalcJobProcessSpec) -> None:
+    """Define the input ``acceleration``."""
+    spec.input(
+        'acceleration',
+        valid_type=Dict,
+        required=False,
+        serializer=serialize_acceleration,
+        validator=validate_acceleration,
+        help='A better start of the fit than zero: `none`, `prefit`, `full`, or a mapping; see AccelerationParameters. '
+        'A fit that goes on from a potential begins with that.',
+    )
+
+
+def serialize_acceleration(value: Any) -> Data:
+    """Turn the name of a mode, or a plain mapping, into a node."""
+    if isinstance(value, str):
+        return Dict({'mode': value})
+    return value if isinstance(value, Data) else Dict(value)
+
+
+def validate_acceleration(value: Dict, _: Any) -> str | None:
+    """Check the settings."""
+    try:
+        parse_acceleration(value.get_dict())
+    except ConfigError as exception:
+        return str(exception)
+    return None
+
+
+def acceleration_of(inputs: Any) -> AccelerationParameters | None:
+    """Return the settings where a fit begins from zero and is to be accelerated, otherwise ``None``.
+
+    A restart has the inputs of the job before, and the potential that this one has reached.
+    """
+    if 'acceleration' not in inputs or 'initial_potential' in inputs or 'parent_folder' in inputs:
+        return None
+    parameters = parse_acceleration(inputs.acceleration.get_dict())
+    return None if parameters.mode == 'none' else parameters
+
+
+def add_acceleration(
+    calcinfo: CalcInfo,
+    folder: Folder,
+    parameters: AccelerationParameters,
+    *,
+    code: AbstractCode,
+    python: AbstractCode | None,
+) -> None:
+    """Let the script run after the probe and before the programs, in Pacemaker's own Python.
+
+    Pacemaker is run with another input file, which is the plain one until the script replaces it. So nothing that may
+    happen to the script stops the training.
+    """
+    with folder.open(filenames.INPUT) as plain, folder.open(filenames.ACCELERATED_INPUT, 'w') as handle:
+        handle.write(plain.read())
+    send_scripts(calcinfo, folder, *filenames.ACCELERATION_SCRIPTS, filenames.PYTHON_FINDER)
+    finder = ['sh', filenames.PYTHON_FINDER, str(code.get_executable())]
+    arguments = script_arguments(parameters, source=filenames.INPUT, target=filenames.ACCELERATED_INPUT)
+    start = finder if python is None else [str(python.get_executable())]
+    command = shlex.join([*start, filenames.ACCELERATION_SCRIPTS[0], *arguments])
+    output = f'> {filenames.stdout_of(SCRIPT)} 2> {filenames.stderr_of(SCRIPT)}'
+    calcinfo.prepend_text = f'{calcinfo.prepend_text or ""}\n{command} {output} || true'.lstrip('\n')
+    calcinfo.retrieve_list = [*(calcinfo.retrieve_list or []), filenames.ACCELERATION, filenames.stderr_of(SCRIPT)]
