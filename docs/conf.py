@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
     (r'py:.*', r'(io\.)?BytesIO'),
     # names that annotations spell as they stand in the source: of aiida.orm, type variables, and private parts
     (r'py:.*', r'(Dict|Float|Int|Str|ArrayData|SinglefileData|StructureData|TrajectoryData|AbstractCode|Data|Formula)'),
-    (r'py:.*', r'(P|Annotated|Literal|Sequence|Mapping|Iterable|Iterator|Callable|ArrayLike|FieldInfo)'),
+    (r'py:.*', r'(P|BaseCalculator|Annotated|Literal|Sequence|Mapping|Iterable|Iterator|Callable|ArrayLike|FieldInfo)'),
     (r'py:.*', r'.*\._\w+.*'),
     (r'py:.*', r'.*\.AnyMergeable'),
     # builtins and the standard library

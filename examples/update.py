@@ -54,8 +54,8 @@ class UpdateInRounds(WorkChain):
         return ToContext(last=self.submit(TrainPotentialWorkChain, **inputs))
 
     def inspect(self) -> Any:
-        """Stop where a round failed."""
-        if self.ctx.last.is_finished_ok:
+        """Stop where a round gave no potential; one that finished with a warning has all outputs."""
+        if 'potential' in self.ctx.last.outputs:
             return None
         return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.ctx.last.exit_message)
 

@@ -59,7 +59,7 @@ def add_probe(
     :param python: that Python itself, where it is known.
     :param arguments: what the training needs, see ``remote/probe.py``.
     """
-    _send(calcinfo, folder, filenames.PROBE_SCRIPT, filenames.PYTHON_FINDER)
+    send_scripts(calcinfo, folder, filenames.PROBE_SCRIPT, filenames.PYTHON_FINDER)
     start = ['sh', filenames.PYTHON_FINDER, str(code.get_executable())]
     command = shlex.join([*([str(python.get_executable())] if python else start), filenames.PROBE_SCRIPT, *arguments])
     output = f'> {filenames.stdout_of("probe")} 2> {filenames.stderr_of("probe")}'
@@ -71,11 +71,11 @@ def add_collect_script(
 ) -> None:
     """Let the script that turns pickles into arrays run after the programs, in Pacemaker's own Python.
 
-    :param task: ``train``, ``select`` or ``activeset``.
+    :param task: ``train`` or ``activeset``.
     :param code: the program whose Python is looked for.
     :param python: that Python itself, where it is known.
     """
-    _send(calcinfo, folder, filenames.COLLECT_SCRIPT, filenames.PYTHON_FINDER)
+    send_scripts(calcinfo, folder, filenames.COLLECT_SCRIPT, filenames.PYTHON_FINDER)
     if python is not None:
         calcinfo.codes_info = [
             *(calcinfo.codes_info or []),
@@ -87,7 +87,7 @@ def add_collect_script(
     calcinfo.append_text = f'{shlex.join(command)} {output}'
 
 
-def _send(calcinfo: CalcInfo, folder: Folder, *names: str) -> None:
+def send_scripts(calcinfo: CalcInfo, folder: Folder, *names: str) -> None:
     """Write scripts into the folder of a job; they are part of this package and not stored with every job."""
     for name in names:
         source = resources.files('aiida_autopipec.remote').joinpath(name)

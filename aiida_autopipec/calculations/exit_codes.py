@@ -7,10 +7,20 @@ warning. The codes of the scheduler (100 to 199) are AiiDA's and are kept.
 from __future__ import annotations
 
 from aiida.engine import CalcJobProcessSpec
+from aiida.orm import ProcessNode
 
 from aiida_autopipec.pacemaker.outputs import Failure, Health
 from aiida_autopipec.pacemaker.outputs.concerns import Concern
 from aiida_autopipec.pacemaker.outputs.environment import EnvironmentVerdict
+
+WARNINGS_FROM = 700
+"""Exit codes from here on mean: finished, with a warning."""
+
+
+def gave_result(process: ProcessNode) -> bool:
+    """Return whether a process finished with its result, be it with a warning."""
+    return process.is_finished_ok or (process.exit_status or 0) >= WARNINGS_FROM
+
 
 FAILURES: dict[Failure, int] = {
     Failure.MISSING_ENERGY: 210,
@@ -168,6 +178,38 @@ def define_singular_active_set(spec: CalcJobProcessSpec) -> None:
         message='The active set is singular for {elements}: the data are too much alike to tell all functions of '
         'the basis apart, and extrapolation grades mean nothing there; add diverse structures or use fewer functions.',
     )
+
+
+def define_selection_failures(spec: CalcJobProcessSpec) -> None:
+    """Give a selection an exit code for each reason for which the travelling script selects nothing."""
+    spec.exit_code(
+        306,
+        'ERROR_PYTHON_NOT_FOUND',
+        message="The selection needs Pacemaker's own Python, which was not found from the program `pace_select`: give "
+        'it as `codes.python`, or let MaxVol select by number alone, which `pace_select` does.',
+        invalidates_cache=True,
+    )
+    spec.exit_code(340, 'ERROR_NOTHING_SELECTED', message='No structure of the pool adds anything to the active set.')
+    spec.exit_code(341, 'ERROR_SELECTION_IMPOSSIBLE', message='The pool cannot give what was asked for: {reason}')
+    spec.exit_code(
+        342,
+        'ERROR_TOO_LITTLE_MEMORY',
+        message='The selection was not begun, as it would take too much memory: {reason}',
+        invalidates_cache=True,
+    )
+
+
+def define_validation(spec: CalcJobProcessSpec) -> None:
+    """Give a validation an exit code for each verdict, and for a computer that cannot run it."""
+    spec.exit_code(
+        306,
+        'ERROR_PYTHON_NOT_FOUND',
+        message="The validation needs Pacemaker's own Python, which was not found from `code`: give it as "
+        '`codes.python`.',
+        invalidates_cache=True,
+    )
+    spec.exit_code(350, 'ERROR_CHECKS_FAILED', message='The potential is not safe to use. {reason}')
+    spec.exit_code(703, 'WARNING_CHECKS_FAILED', message='The potential failed checks that are not required. {reason}')
 
 
 def _define(spec: CalcJobProcessSpec, cause: Failure | Health, status: int) -> None:

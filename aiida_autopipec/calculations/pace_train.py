@@ -11,6 +11,7 @@ from aiida.engine import CalcJobProcessSpec
 from aiida.orm import AbstractCode, ArrayData, Dict, RemoteData, SinglefileData
 
 from aiida_autopipec.calculations import ports, validation
+from aiida_autopipec.calculations.acceleration import acceleration_of, add_acceleration, define_acceleration
 from aiida_autopipec.calculations.common import (
     RETRIEVED_ALWAYS,
     add_collect_script,
@@ -77,6 +78,7 @@ class PaceTrainCalculation(PaceJob):
             required=False,
             help='Folder of an earlier training on the same computer, to go on from its first interim potential.',
         )
+        define_acceleration(spec)
         ports.add_codes(spec, yaml2yace='`pace_yaml2yace`.', activeset='`pace_activeset`.')
         ports.add_active_set_parameters(
             spec, 'active_set_parameters', purpose='Settings of `codes.activeset`; see ActiveSetParameters.'
@@ -193,6 +195,9 @@ class PaceTrainCalculation(PaceJob):
         calcinfo.retrieve_temporary_list = [filenames.PREDICTIONS, ('*_pred.pckl.gzip', '.', 0)]
         python = self.inputs.codes.get('python', None)
         add_probe(calcinfo, folder, code=self.inputs.code, python=python, arguments=self._needs(config))
+        acceleration = acceleration_of(self.inputs)
+        if acceleration is not None:
+            add_acceleration(calcinfo, folder, acceleration, code=self.inputs.code, python=python)
         add_collect_script(calcinfo, folder, task='train', code=self.inputs.code, python=python)
         return calcinfo
 
@@ -227,7 +232,8 @@ class PaceTrainCalculation(PaceJob):
         with_mpi = bool(self.inputs.metadata.options.withmpi)
         # without it TensorFlow does not log which device it uses
         verbose = self._expected_gpus(config).count > 0
-        arguments = commands.train_arguments(input_filename=filenames.INPUT, verbose_tensorflow=verbose)
+        filename = filenames.INPUT if acceleration_of(self.inputs) is None else filenames.ACCELERATED_INPUT
+        arguments = commands.train_arguments(input_filename=filename, verbose_tensorflow=verbose)
         runs = [code_info(self.inputs.code, 'pacemaker', arguments, with_mpi=with_mpi)]
         codes = self.inputs.codes
         if 'yaml2yace' in codes:

@@ -67,3 +67,12 @@ def add_codes(spec: ProcessSpec, **others: str) -> None:
         required=False,
         help="Pacemaker's own Python; by default it is found from the executable of `code`.",
     )
+
+
+def refuse_unknown(spec: Any, *namespaces: str) -> None:
+    """Let namespaces that expose those of another process refuse keys that it does not have.
+
+    aiida-core 2.9 makes them take any node by any name, so that a misspelt key would be stored and have no effect.
+    """
+    for name in namespaces:
+        spec.inputs[name].dynamic = False

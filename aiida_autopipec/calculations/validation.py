@@ -14,13 +14,14 @@ from aiida.orm import Data, Dict, SinglefileData
 
 from aiida_autopipec.calculations.pacemaker_version import version_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
-from aiida_autopipec.pacemaker.commands import ActiveSetParameters, SelectParameters, parse_parameters
+from aiida_autopipec.pacemaker.commands import ActiveSetParameters, parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems, config_remarks
-from aiida_autopipec.pacemaker.config.remarks import TYPICAL_ATOMS
+from aiida_autopipec.pacemaker.cost import AssumedData, cost_remarks
 from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY, difference, from_metadata
 from aiida_autopipec.pacemaker.dataset.reference import EXTREME_ENERGIES
 from aiida_autopipec.pacemaker.errors import ConfigWarning, DatasetError, FileFormatError, InputError
 from aiida_autopipec.pacemaker.outputs import PotentialInfo, parse_potential
+from aiida_autopipec.pacemaker.selection.parameters import SelectParameters
 
 
 def serialize_dict(value: Any) -> Data:
@@ -85,16 +86,17 @@ def validate_training(inputs: Mapping[str, Any], _: Any) -> str | None:
         or _problem(lambda: check_references(datasets, inputs.get('initial_potential', None)))
     )
     if problem is None:
-        warn_about(config, inputs['dataset'].n_atoms)
+        warn_about(config, inputs['dataset'])
     return problem
 
 
-def warn_about(config: TrainingConfig, n_atoms: int = TYPICAL_ATOMS) -> None:
+def warn_about(config: TrainingConfig, dataset: PaceDatasetData | None = None) -> None:
     """Warn of settings that are allowed and probably not meant.
 
-    :param n_atoms: atoms in the training set, where that is known.
+    :param dataset: the training set, where that is known.
     """
-    for remark in config_remarks(config, n_atoms):
+    size = None if dataset is None else AssumedData(dataset.n_structures, dataset.n_atoms, tuple(dataset.elements))
+    for remark in (*config_remarks(config), *cost_remarks(config, size)):
         warnings.warn(remark, ConfigWarning, stacklevel=2)
 
 

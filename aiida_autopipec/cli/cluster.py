@@ -75,6 +75,8 @@ def parse_cluster(mapping: Mapping[str, Any]) -> ClusterSettings:
         key = '.'.join(map(str, error['loc']))
         if error['type'] == 'extra_forbidden':
             raise _unknown(key, str(error['loc'][-1]), _keys_beside(error['loc'])) from exception
+        if error['type'] == 'model_type':
+            raise ConfigError(f'`{key}` has to hold a mapping of keys to values') from exception
         raise ConfigError(f'`{key}`: {error["msg"].removeprefix("Value error, ")}') from exception
     _check_plugins(settings.computer)
     _check_gpus(settings)

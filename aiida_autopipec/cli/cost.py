@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from aiida_autopipec.pacemaker.config import TrainingConfig
     from aiida_autopipec.pacemaker.cost import CostEstimate, DataFacts
 
-UNITS = ((86400.0, 'days'), (3600.0, 'hours'), (60.0, 'minutes'))
-
 
 def cost_lines(request: TrainingRequest) -> list[str]:
     """Return what is trained on, the size of the potential, and what it will cost, one line each.
@@ -41,14 +39,6 @@ def cost_lines(request: TrainingRequest) -> list[str]:
     ]
 
 
-def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    for length, unit in UNITS:
-        if seconds >= 2 * length:
-            return f'{seconds / length:.0f} {unit}'
-    return f'{seconds:.0f} s' if seconds >= 10 else f'{seconds:.2g} s'
-
-
 def _trained_on(facts: DataFacts, request: TrainingRequest) -> DataFacts:
     """Return the facts of what is left for training by test set and selection."""
     if request.split is not None:
@@ -72,6 +62,8 @@ def _size(estimate: CostEstimate) -> list[str]:
 
 
 def _cost(estimate: CostEstimate, config: TrainingConfig) -> list[str]:
+    from aiida_autopipec.pacemaker.cost.remarks import duration
+
     evaluator = config.backend.evaluator
     lines = [
         f'time        {duration(estimate.seconds_per_iteration)} per iteration, {duration(estimate.seconds)} for '

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from aiida_autopipec.pacemaker.config import validate_config
 from aiida_autopipec.pacemaker.dataset.reference import parse_reference
-from aiida_autopipec.pacemaker.errors import ConfigError, InputError
+from aiida_autopipec.pacemaker.errors import AutopipecError, ConfigError, InputError
+from aiida_autopipec.pacemaker.input_files.document import read_mapping
 
 if TYPE_CHECKING:
     from aiida.orm import AbstractCode, Computer, Node
@@ -34,7 +34,7 @@ class TrainingRequest:
     :param config: Pacemaker's settings.
     :param codes: by the names of the options.
     :param split: ``test_fraction`` and ``seed``.
-    :param max_structures: most structures that a selection takes; without it there is none.
+    :param max_structures: structures that a selection takes; without it there is none.
     :param triage: rules that say what counts as wrong with the data, and what of it is dropped.
     :param refinement: what a second training from the first result does otherwise; without it there is none.
     :param description: of the process.
@@ -113,19 +113,20 @@ def follow_protocol(
 
 
 def parse_reference_option(text: str) -> dict[str, Any]:
-    """Return the reference that an option states: a method, or a YAML file of eV by element.
+    """Return the reference that an option states: a method, or a YAML file of eV by element or of a whole reference.
 
-    :raises ConfigError: if it is neither.
+    :raises ConfigError: if it is none of them.
     """
     if text in METHODS:
         return {'method': text}
     if not Path(text).is_file():
         raise ConfigError(f'`{text}` is neither {" nor ".join(METHODS)} nor a file of single-atom energies')
     try:
-        energies = yaml.safe_load(Path(text).read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as exception:
-        raise ConfigError(f'`{text}` is not YAML: {" ".join(str(exception).split())}') from exception
-    reference = {'method': 'single_atom_energies', 'single_atom_energies': energies}
+        stated = read_mapping(Path(text).read_text())
+    except (AutopipecError, UnicodeDecodeError) as exception:
+        raise ConfigError(f'`{text}` is no file of energies: {exception}') from exception
+    energies_only = {'method': 'single_atom_energies', 'single_atom_energies': stated}
+    reference = dict(stated) if 'method' in stated else energies_only
     parse_reference(reference)
     return reference
 

@@ -85,5 +85,6 @@ def _range(values: tuple[float, float] | None) -> str:
 def _reference(dataset: PaceDatasetData) -> str:
     if dataset.reference is None:
         return '-'
-    energies = dataset.reference['single_atom_energies']
-    return f'{dataset.reference["method"]}: ' + ', '.join(f'{key} {value:.4f} eV' for key, value in energies.items())
+    from aiida_autopipec.pacemaker.dataset.recorded import describe as describe_reference
+
+    return f'{dataset.reference["method"]}: {describe_reference(dataset.reference)}'

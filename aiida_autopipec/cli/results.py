@@ -37,6 +37,18 @@ def triage_line(workchain: ProcessNode) -> str:
     return f'Data: {summary(workchain.outputs["triage_report"].get_dict())}'
 
 
+def gave_result(process: ProcessNode) -> bool:
+    """Return whether a process finished with its result, be it with a warning."""
+    from aiida_autopipec.calculations.exit_codes import gave_result
+
+    return gave_result(process)
+
+
+def warning_line(process: ProcessNode) -> str:
+    """Return the warning that a process finished with, in one line."""
+    return f'warning [{process.exit_status}]: {process.exit_message}'
+
+
 def reason_of_failure(process: ProcessNode) -> str:
     """Return why a process failed, in one line."""
     exception = (process.exception or '').strip().rpartition('\n')[2]

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         'dataset': ('aiida_autopipec.cli.dataset:cmd_dataset', 'Import, show, export, merge and split datasets.'),
         'config': ('aiida_autopipec.cli.config:cmd_config', "Check, explain and write Pacemaker's input.yaml."),
         'train': ('aiida_autopipec.cli.train:cmd_train', 'Train potentials, and import those trained before.'),
+        'potential': ('aiida_autopipec.cli.potential:cmd_potential', 'Hand potentials on: to LAMMPS, ASE and people.'),
         'watch': ('aiida_autopipec.cli.watch:cmd_watch', 'Look on while potentials are trained.'),
         'demo': (
             'aiida_autopipec.cli.demo.command:cmd_demo',

@@ -23,7 +23,7 @@ from aiida_autopipec.cli.launch import (
 from aiida_autopipec.cli.messages import blame, fail
 from aiida_autopipec.cli.params import options, types
 from aiida_autopipec.cli.progress import watch
-from aiida_autopipec.cli.results import error_table, reason_of_failure, triage_line
+from aiida_autopipec.cli.results import error_table, gave_result, reason_of_failure, triage_line, warning_line
 from aiida_autopipec.cli.triage import stated_rules
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ cmd_train.add_command(cmd_import)
 @click.option('--two-stages', is_flag=True, help='For --protocol: train again, with more weight on energies.')
 @options.COMPUTER
 @options.split_options(required=False)
-@click.option('--max-structures', type=click.IntRange(min=1), help='Train on a selection of at most so many.')
+@click.option('--max-structures', type=click.IntRange(min=1), help='Train on a selection of so many structures.')
 @click.option(
     '--reference',
     metavar='METHOD|FILE',
-    help='Subtracted from total energies: isolated_atoms, least_squares, or a YAML file of eV by element.',
+    help='Subtracted before training: isolated_atoms, least_squares, or a YAML file of eV by element, or of a whole '
+    'reference with `method` and `potential`.',
 )
 @options.ON_CONFLICT_OPTION
 @options.RULES
@@ -180,7 +181,7 @@ def _finish(node: ProcessNode) -> None:
     if not node.is_terminated:
         click.echo(f'look with `verdi process status {node.pk}`')
         return
-    if not node.is_finished_ok:
+    if not gave_result(node):
         fail(f'{node.process_label}<{node.pk}> failed: {reason_of_failure(node)}')
     report = node.outputs['triage_report']
     click.echo(f'\n{triage_line(node)}: see `verdi data core.dict show {report.pk}`')
@@ -188,4 +189,6 @@ def _finish(node: ProcessNode) -> None:
     for label in ('potential', 'lammps_potential', 'active_set'):
         if label in node.outputs:
             click.echo(f'{label:<17} {node.outputs[label].uuid}')
+    if not node.is_finished_ok:
+        click.echo('\n' + warning_line(node))
     click.echo(f'\nfiles: `verdi node repo dump UUID FOLDER`; steps: `verdi process status {node.pk}`')

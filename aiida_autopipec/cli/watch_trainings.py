@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiida_autopipec.cli.progress import TRAINING, steps
-from aiida_autopipec.cli.results import reason_of_failure
+from aiida_autopipec.cli.results import gave_result, reason_of_failure, warning_line
 from aiida_autopipec.monitors.follow import (
     follow,
     is_monitored,
@@ -128,7 +128,7 @@ class Trainings:
         ended = process.is_terminated
         name = f'{process.process_label}<{process.pk}>'
         if not jobs:
-            return Snapshot(name, _state(process, None), ended=ended, ok=process.is_finished_ok)
+            return Snapshot(name, _state(process, None), ended=ended, ok=gave_result(process))
         job, now = jobs[-1], time.time()
         progress = self._progress_of(job)
         plan = plan_of(job)
@@ -137,7 +137,7 @@ class Trainings:
             name=name,
             state=_state(process, job),
             ended=ended,
-            ok=process.is_finished_ok,
+            ok=gave_result(process),
             run=len(jobs),
             place=place_of(job),
             progress=progress if progress.rows else None,
@@ -174,7 +174,9 @@ def place_of(job: CalcJobNode) -> str:
 def _state(process: ProcessNode, job: CalcJobNode | None) -> str:
     """Return what a process does, in few words."""
     if process.is_terminated:
-        return 'finished' if process.is_finished_ok else f'failed: {reason_of_failure(process)}'
+        if process.is_finished_ok:
+            return 'finished'
+        return warning_line(process) if gave_result(process) else f'failed: {reason_of_failure(process)}'
     if process.paused:
         return 'paused'
     if job is not None and not job.is_terminated:

@@ -100,6 +100,13 @@ class StoredShard:
             raise DatasetError(f'`{name}` in file {self.number} of dataset {self.node.uuid} is not finite')
         return array
 
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """``(n,)`` UUIDs of the nodes that the structures come from, empty where there is none."""
+        stored = self._read(DIRECTORY_SOURCES)
+        sources: NDArray[np.str_] = stored['sources'][stored['rows']]
+        return sources
+
     def source_table(self) -> list[str]:
         """Return the UUIDs of the nodes that structures come from, each once."""
         table: list[str] = self._read(DIRECTORY_SOURCES)['sources'].tolist()

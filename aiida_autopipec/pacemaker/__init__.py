@@ -17,18 +17,32 @@ from aiida_autopipec.pacemaker.errors import (
     UnsafeFileError,
 )
 from aiida_autopipec.pacemaker.formats import load_pacemaker_dataset, merge_datasets, save_to_pacemaker_format
+from aiida_autopipec.pacemaker.reference_potentials import (
+    ZBL,
+    AseReference,
+    LennardJones,
+    NamedCalculator,
+    ReferencePotential,
+    total_calculator,
+)
 
 __all__ = [
+    'ZBL',
+    'AseReference',
     'AutopipecError',
     'ConfigError',
     'DatasetError',
     'FileFormatError',
     'InputError',
     'LabelledStructures',
+    'LennardJones',
+    'NamedCalculator',
     'OutputError',
+    'ReferencePotential',
     'TrainingConfig',
     'UnsafeFileError',
     'load_pacemaker_dataset',
     'merge_datasets',
     'save_to_pacemaker_format',
+    'total_calculator',
 ]

@@ -11,27 +11,17 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
 
 from aiida_autopipec.pacemaker.errors import ConfigError
+from aiida_autopipec.pacemaker.selection.parameters import MaxVolParameters, SelectParameters
 
 NO_ACTIVE_SET = 'NONE'
 """Given to ``pace_select -a``: without it the program takes any ``.asi`` that lies beside the potential."""
-
-# the programs pass this text to Python's eval, so nothing but a number and a unit may get there
-MemoryLimit = Annotated[str, StringConstraints(pattern=r'^(auto|[0-9]+(\.[0-9]+)?(MB|GB))$')]
-BatchSize = Annotated[int, Field(ge=1)] | Literal['auto', 'none']
 
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
-class _MaxVolParameters(_Parameters):
-    gamma_tolerance: float = Field(1.01, gt=1.0, description='Stop of the MaxVol algorithm.')
-    maxvol_iters: int = Field(300, ge=1, description='Most iterations of the MaxVol algorithm.')
-    batch_size: BatchSize = Field('auto', description='Structures considered at once; `auto` by memory, `none`: all.')
-    memory_limit: MemoryLimit = Field('auto', description='Memory that projections may take, e.g. `8GB`.')
-
-
-class ActiveSetParameters(_MaxVolParameters):
+class ActiveSetParameters(MaxVolParameters):
     """Settings of ``pace_activeset``."""
 
     maxvol_refinement: int = Field(5, ge=1, description='Passes over the batches.')
@@ -39,16 +29,6 @@ class ActiveSetParameters(_MaxVolParameters):
     force_error_threshold: float = Field(
         0.0, ge=0.0, description='eV/Å: leave out atoms with larger errors; 0: by the quartiles of the errors.'
     )
-
-
-class SelectParameters(_MaxVolParameters):
-    """Settings of ``pace_select``."""
-
-    strategy: Literal['maxvol'] = Field('maxvol', description='D-optimality by MaxVol, as in Pacemaker.')
-    max_structures: int | None = Field(
-        None, ge=1, description='Most structures to select; by default all that MaxVol touches.'
-    )
-    maxvol_refinement: int = Field(2, ge=1, description='Passes over the batches.')
 
 
 P = TypeVar('P', bound=BaseModel)
@@ -63,6 +43,8 @@ def parse_parameters(model: type[P], mapping: Mapping[str, Any]) -> P:
         return model.model_validate(mapping)
     except ValidationError as exception:
         error = exception.errors(include_url=False)[0]
+        if not error['loc']:  # keys that do not go together
+            raise ConfigError(str(error['ctx']['error'])) from exception
         key = str(error['loc'][0])
         if error['type'] == 'extra_forbidden':
             known = ', '.join(model.model_fields)
@@ -122,7 +104,7 @@ def select_arguments(
     return [*arguments, *candidates]
 
 
-def _maxvol_arguments(parameters: _MaxVolParameters) -> list[str]:
+def _maxvol_arguments(parameters: MaxVolParameters) -> list[str]:
     return [
         '-g', repr(parameters.gamma_tolerance),
         '-i', str(parameters.maxvol_iters),

@@ -36,8 +36,48 @@ COLLECT_SCRIPT = 'collect.py'
 PYTHON_FINDER = 'with_pacemaker_python.sh'
 ENVIRONMENT = 'environment.json'
 PREDICTIONS = 'predictions.npz'
-SELECTED_NAMES = 'selected.json'
+SELECT_SCRIPTS = (
+    'select_structures.py',
+    'select_budget.py',
+    'select_maxvol.py',
+    'select_memory.py',
+    'select_pool.py',
+    'select_projections.py',
+    'select_report.py',
+    'select_strategies.py',
+)
+"""The first one is run; it imports the others."""
+SELECTION_SETTINGS = 'selection_settings.json'
+CANDIDATES_INDEX = 'candidates.npz'
+SELECTION = 'selection.json'
+EXPLANATION = 'selection.npz'
 COLLECT_OUTCOME = 'collect.json'
+ACCELERATION_SCRIPTS = (
+    'accelerate.py',
+    'accelerate_checks.py',
+    'accelerate_curvature.py',
+    'accelerate_linear.py',
+    'accelerate_problem.py',
+    'accelerate_workers.py',
+)
+"""The first one is run; it imports the others."""
+ACCELERATED_INPUT = 'accelerated.yaml'
+ACCELERATION = 'acceleration.json'
+
+# a validation
+VALIDATE_SCRIPTS = (
+    'validate.py',
+    'validate_potential.py',
+    'validate_curves.py',
+    'validate_crystal.py',
+    'validate_data.py',
+)
+"""The first one is started, the others lie beside it."""
+VALIDATION_SETTINGS = 'validate.json'
+VALIDATION_DATA = 'validate_data.npz'
+VALIDATION = 'validation.json'
+VALIDATION_ARRAYS = 'validation.npz'
+LAMMPS_POTENTIAL = 'potential.yace'
 
 
 def stdout_of(program: str) -> str:

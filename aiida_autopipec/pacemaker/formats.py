@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.atoms import structures_from_atoms, voigt
 from aiida_autopipec.pacemaker.dataset.merge import OnConflict, merge_structures
+from aiida_autopipec.pacemaker.dataset.parts import Part
 from aiida_autopipec.pacemaker.dataset.structures import PER_ATOM, LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError, FileFormatError
 from aiida_autopipec.pacemaker.pickles import RawFrame, ReadLimits, read_frame, write_frame
@@ -41,23 +42,6 @@ def save_to_pacemaker_format(
         structures = structures_from_atoms(list(structures))
     save_shards([structures], target)
     return target
-
-
-class Part(Protocol):
-    """Structures whose arrays can be asked for one by one, so that they need not be in memory together."""
-
-    @property
-    def n_atoms(self) -> int:
-        """Number of atoms in all structures."""
-
-    @property
-    def present(self) -> frozenset[str]:
-        """Which fields there are."""
-
-    def __len__(self) -> int: ...
-
-    def field(self, name: str) -> NDArray[Any]:
-        """Return one array."""
 
 
 def save_shards(shards: Iterable[Part], target: str | os.PathLike[str] | BinaryIO, *, weights: bool = True) -> None:

@@ -69,6 +69,11 @@ def without_ladder(stated: Mapping[str, Any]) -> Config:
     return config
 
 
+def another_round(stated: Mapping[str, Any]) -> Config:
+    """Return settings that go on with a finished fit for another ``maxiter`` iterations."""
+    return _with_cycles(without_ladder(stated), 1)
+
+
 def export_only(stated: Mapping[str, Any]) -> Config:
     """Return settings that fit nothing: the given potential is written, predicted with and exported as it is.
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
+from aiida_autopipec.pacemaker.acceleration import GOES_ON, acceleration_problem, acceleration_report
+from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY, to_metadata
 from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import (
     ActiveSetInfo,
@@ -29,9 +31,12 @@ from aiida_autopipec.pacemaker.outputs import (
     parse_whole_potential,
     salvage_metrics,
 )
+from aiida_autopipec.pacemaker.outputs.potential import with_metadata
 from aiida_autopipec.pacemaker.outputs.predictions import PARTS, Predictions, predictions_from_frame, read_predictions
 from aiida_autopipec.pacemaker.outputs.report import training_report
 from aiida_autopipec.pacemaker.pickles import read_frame
+from aiida_autopipec.pacemaker.reference_potentials.choose import parse_reference_potential
+from aiida_autopipec.pacemaker.reference_potentials.rows import evaluate_rows
 from aiida_autopipec.parsers.judge import DATASETS, TrainingJudge
 
 _PREDICTION_PICKLES = {'train': filenames.TRAINING_PREDICTIONS, 'test': filenames.TEST_PREDICTIONS}
@@ -68,6 +73,7 @@ class PaceTrainParser(TrainingJudge):
             state=None if usable else state,
             environment={} if environment is None else environment.as_dict(),
         )
+        report |= self.inspect_acceleration(metrics, problems)
         contents = None if active_set is None else describe_active_set(active_set)
         self.out('output_parameters', Dict({**report, 'active_set': contents, 'parser_warnings': problems}))
         return (
@@ -131,6 +137,19 @@ class PaceTrainParser(TrainingJudge):
         }
         return {part: predictions_from_frame(read_frame(path)) for part, path in paths.items() if path is not None}
 
+    def inspect_acceleration(self, metrics: Metrics, problems: list[str]) -> dict[str, Any]:
+        """Read what became of a better start than zero, if one was asked for."""
+        inputs = self.node.inputs
+        if 'acceleration' not in inputs or inputs.acceleration.get('mode', None) == 'none':
+            return {}
+        if 'initial_potential' in inputs or 'parent_folder' in inputs:
+            return {'acceleration': {'used': False, 'reason': GOES_ON}}
+        stderr = self.read_text(filenames.stderr_of('accelerate')) or ''
+        report = acceleration_report(self.read_json(filenames.ACCELERATION), metrics, stderr=stderr)
+        problem = acceleration_problem(report)
+        problems += [] if problem is None else [problem]
+        return {'acceleration': report}
+
     # Attaching
 
     def out_learning_curve(self, metrics: Metrics, test_metrics: Metrics) -> None:
@@ -143,17 +162,19 @@ class PaceTrainParser(TrainingJudge):
         self.out('learning_curve', ArrayData({name: np.asarray(values) for name, values in arrays.items()}))
 
     def out_predictions(self, predictions: Mapping[str, Predictions], problems: list[str]) -> None:
-        """Attach reference and predicted labels, with the row of each structure in its dataset."""
+        """Attach labels and predictions, both with the reference potential, and the row of each structure."""
         arrays: dict[str, Any] = {}
         for part in PARTS:
             if part not in predictions or DATASETS[part] not in self.node.inputs:
                 continue
             values = predictions[part]
             try:
-                arrays[f'{part}_rows'] = self._rows(DATASETS[part], values)
+                rows = self._rows(DATASETS[part], values)
+                values = self._totals(DATASETS[part], values, rows)
             except AutopipecError as exception:
                 problems.append(f'predictions: {exception}')
                 continue
+            arrays[f'{part}_rows'] = rows
             arrays[f'{part}_sizes'] = values.sizes
             for field in ('energy', 'energy_predicted', 'forces', 'forces_predicted'):
                 arrays[f'{part}_{field}'] = getattr(values, field)
@@ -171,6 +192,18 @@ class PaceTrainParser(TrainingJudge):
         if len(np.unique(rows)) != len(rows) or np.any(sizes[rows] != values.sizes):
             raise OutputError(f'the structures are not those of `{port}`')
         return rows
+
+    def _totals(self, port: str, values: Predictions, rows: NDArray[np.int64]) -> Predictions:
+        """Add the reference potential that the labels are relative to.
+
+        :raises InputError: if it cannot be evaluated here.
+        """
+        settings = (self.node.inputs[port].reference or {}).get('potential')
+        if settings is None:
+            return values
+        return values.plus(
+            *evaluate_rows(parse_reference_potential(settings), self.node.inputs[port].iter_shards(), rows)
+        )
 
     def newest_state(self, metrics: Metrics, log: TrainingLog, problems: list[str]) -> FitState | None:
         """Return the last whole state of the fit; the job may have been killed while it was writing one."""
@@ -193,12 +226,20 @@ class PaceTrainParser(TrainingJudge):
                 'n_functions': dict(info.n_functions),
                 'reference': self.node.inputs['dataset'].reference,
             }
-            self.out_file('potential', self.read_bytes(filenames.OUTPUT_POTENTIAL) or b'', 'potential.yaml', **facts)
+            content = self._with_record(self.read_bytes(filenames.OUTPUT_POTENTIAL) or b'')
+            self.out_file('potential', content, 'potential.yaml', **facts)
             exported = self.read_bytes(filenames.OUTPUT_LAMMPS_POTENTIAL)
             if exported:
                 self.out_file('lammps_potential', exported, 'potential.yace', **facts)
         elif state is not None:
-            self.out_file('interim_potential', state.content, 'interim_potential.yaml')
+            self.out_file('interim_potential', self._with_record(state.content), 'interim_potential.yaml')
+
+    def _with_record(self, content: bytes) -> bytes:
+        """Write into the metadata of a potential what was subtracted from the labels, if that is known."""
+        reference = self.node.inputs['dataset'].reference
+        if reference is None:
+            return content
+        return with_metadata(content.decode(), METADATA_KEY, to_metadata(reference)).encode()
 
     def out_active_set(self, problems: list[str]) -> ActiveSetInfo | None:
         """Attach the active set, and return what is in it."""

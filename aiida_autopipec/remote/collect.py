@@ -2,11 +2,10 @@
 
 Runs on the computer, in Pacemaker's own Python, after the programs:
 
-    python collect.py train|select|activeset
+    python collect.py train|activeset
 
-Writes ``predictions.npz`` after a training, ``selected.json`` after a selection. The pickles that were converted are
-moved to ``converted/``. Needs only what python-ace brings. Never fails the job: what goes wrong is written to
-``collect.json``.
+Writes ``predictions.npz`` after a training. The pickles that were converted are moved to ``converted/``. Needs only
+what python-ace brings. Never fails the job: what goes wrong is written to ``collect.json``.
 """
 
 import json
@@ -16,7 +15,6 @@ import sys
 import traceback
 
 FILES_OF_PREDICTIONS = {'train': 'train_pred.pckl.gzip', 'test': 'test_pred.pckl.gzip'}
-FILE_OF_SELECTION = 'selected.pkl.gz'
 
 
 def collect_predictions():
@@ -41,21 +39,10 @@ def collect_predictions():
         np.savez('predictions.npz', **arrays)
 
 
-def collect_selection():
-    """Write the names of the selected structures, best first."""
-    import pandas as pd
-
-    if not os.path.isfile(FILE_OF_SELECTION):
-        return
-    frame = pd.read_pickle(FILE_OF_SELECTION, compression='gzip')
-    with open('selected.json', 'w') as handle:
-        json.dump({'names': [str(name) for name in frame['name']]}, handle)
-
-
 def put_converted_away():
     """Move the pickles that were converted to a folder of their own, which is not retrieved."""
     os.makedirs('converted', exist_ok=True)
-    for filename in [*FILES_OF_PREDICTIONS.values(), FILE_OF_SELECTION]:
+    for filename in FILES_OF_PREDICTIONS.values():
         if os.path.isfile(filename):
             shutil.move(filename, os.path.join('converted', filename))
 
@@ -66,8 +53,6 @@ def main(task):
     try:
         if task == 'train':
             collect_predictions()
-        elif task == 'select':
-            collect_selection()
         put_converted_away()
     except Exception:
         outcome.update(ok=False, error=traceback.format_exc())

@@ -48,6 +48,8 @@ VARIABLES = (
     'CUDA_VISIBLE_DEVICES',
     'OMP_NUM_THREADS',
 )
+SECONDS_FOR_NODES = 20
+UNUSABLE = ('down', 'drain', 'fail', 'maint', 'unk', 'resv', 'power')
 CGROUP_LIMITS = ('memory.max', 'memory.limit_in_bytes')  # version 2 and 1
 LIST_DEVICES = 'import tensorflow; print("GPUS", len(tensorflow.config.list_physical_devices("GPU")))'
 
@@ -104,6 +106,22 @@ def read_limits(folder):
         except (OSError, ValueError):
             continue
     return limits
+
+
+def other_nodes():
+    """Return how many nodes of the job's partition are like its own one and in service; nothing without SLURM.
+
+    SLURM refuses a job that excludes all nodes which it could run on.
+    """
+    own, partition = os.environ.get('SLURMD_NODENAME'), os.environ.get('SLURM_JOB_PARTITION')
+    if not own or not partition:
+        return None
+    command = ['sinfo', '--noheader', '--Node', '--partition', partition, '--format', '%N|%T|%c|%m|%f|%G']
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=SECONDS_FOR_NODES)
+    rows = [line.strip().split('|', 2) for line in done.stdout.decode(errors='replace').splitlines() if '|' in line]
+    kinds = {name: kind for name, _, kind in rows}
+    usable = {name for name, state, _ in rows if not any(word in state.lower() for word in UNUSABLE)}
+    return sum(name != own and kinds[name] == kinds.get(own) for name in usable)
 
 
 def driver_gpus():
@@ -255,6 +273,7 @@ def probe(evaluator, gpus, cpu_will_do):
         'tensorflow_gpus': None,
         'cpus': None,
         'memory_limit_mb': None,
+        'other_nodes': None,
         'evaluator': evaluator,
         'gpus_asked': gpus,
         'verdict': None,
@@ -264,6 +283,7 @@ def probe(evaluator, gpus, cpu_will_do):
     attempt(facts, 'packages', installed_packages)
     attempt(facts, 'cpus', cpu_count)
     attempt(facts, 'memory_limit_mb', memory_limit_mb)
+    attempt(facts, 'other_nodes', other_nodes)
     facts['verdict'], facts['detail'] = (
         judge_packages(facts['packages'], evaluator) if facts['packages'] else (None, '')
     )

@@ -167,7 +167,7 @@ class DataSteps(WorkChain):
     def check_data(self) -> ExitCode | None:
         """Check the data as they are now against the settings, before anything is submitted."""
         problem = checks.data_problem(self.inputs, self.ctx.training_set, self.ctx.test_set)
-        problem = problem or checks.selection_problem(self.inputs, self.ctx.training_set.n_structures)
+        problem = problem or checks.pool_problem(self.inputs, self.ctx.training_set)
         return None if problem is None else self._invalid(problem)
 
     def _invalid(self, reason: object) -> ExitCode:

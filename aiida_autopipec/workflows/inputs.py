@@ -9,12 +9,15 @@ from aiida.orm import Dict, TrajectoryData
 
 from aiida_autopipec.calculations import validation
 from aiida_autopipec.calculations.gpu_option import gpus_problem
+from aiida_autopipec.calculations.pace_select import candidates_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.commands import parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.dataset.conventions import stated_convention
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions
-from aiida_autopipec.pacemaker.dataset.frames import stated_convention
 from aiida_autopipec.pacemaker.dataset.recorded import reference_to_keep
 from aiida_autopipec.pacemaker.errors import InputError
+from aiida_autopipec.pacemaker.selection.parameters import SelectParameters
 from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules
 
 
@@ -144,6 +147,15 @@ def selection_problem(inputs: Mapping[str, Any], pool: int) -> str | None:
     if wanted is not None and wanted > pool:
         return f'`selection.max_structures` is {wanted}, but the pool has only {pool} structures: choose fewer'
     return None
+
+
+def pool_problem(inputs: Mapping[str, Any], pool: PaceDatasetData) -> str | None:
+    """Check whether a pool can give what is to be selected from it, now that it is there."""
+    if 'selection' not in inputs:
+        return None
+    parameters = parse_parameters(SelectParameters, inputs['selection'].get_dict())
+    problem = selection_problem(inputs, pool.n_structures)
+    return problem or candidates_problem(parameters, pool, with_active_set='active_set' in inputs)
 
 
 # What follows from the inputs

@@ -9,14 +9,16 @@ from aiida.engine import ExitCode, ProcessHandlerReport, if_, process_handler, w
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.orm import CalcJobNode
 
+from aiida_autopipec.calculations.exit_codes import WARNINGS_FROM, gave_result
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
+from aiida_autopipec.calculations.ports import refuse_unknown
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.config.potential import PotentialShape
-from aiida_autopipec.pacemaker.restart import from_scratch, is_export_only, with_fit, with_noise, without_ladder
+from aiida_autopipec.pacemaker.restart import another_round, from_scratch, is_export_only, with_fit, with_noise
 from aiida_autopipec.workflows.healing import remedies
 from aiida_autopipec.workflows.healing.course import parameters_of
 from aiida_autopipec.workflows.healing.earlier import ContinuedCourse
-from aiida_autopipec.workflows.healing.ports import WARNINGS_FROM, define_exit_codes, define_limits
+from aiida_autopipec.workflows.healing.ports import define_exit_codes, define_limits
 
 _CODES = PaceTrainCalculation.exit_codes
 
@@ -34,6 +36,7 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         """Define ports, outline and exit codes."""
         super().define(spec)
         spec.expose_inputs(PaceTrainCalculation, namespace='pace_train')
+        refuse_unknown(spec, 'pace_train')
         define_limits(spec)
         spec.expose_outputs(PaceTrainCalculation)
         steps: Any = cls  # aiida-core annotates the steps of an outline as those of a plain WorkChain
@@ -77,30 +80,34 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         return self.export_state(calculation, calculation.outputs.potential, reason)
 
     @process_handler(priority=100)
-    def accept_warnings(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
-        """Take a result that comes with a warning, and repeat the warning."""
-        if calculation.exit_status is None or calculation.exit_status < WARNINGS_FROM:
-            return None
-        return self.accept(calculation, f'finished with a warning: {calculation.exit_message}')
-
-    @process_handler(priority=90, exit_codes=[ExitCode(0)])
     def go_on_at_maxiter(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
         """Go on with a fit that reached ``maxiter``, as often as the input asks for."""
-        ended = parameters_of(calculation).get('stop_reason')
-        if 'extra_rounds' not in self.inputs or ended != 'max_iterations':
+        if not gave_result(calculation) or 'extra_rounds' not in self.inputs:
+            return None
+        if self.end_of_fit().get('stop_reason') != 'max_iterations':
             return None
         rounds = int(self.inputs.extra_rounds.value)
         if self.ctx.rounds >= rounds:
             self.ctx.final_code = self.exit_codes.WARNING_NOT_CONVERGED.format(rounds=rounds)
-            return self.accept(calculation, 'has not converged')
+            return self.accept(calculation, f'has not converged {calculation.exit_message or ""}'.rstrip())
         self.ctx.rounds += 1
         own = self.inputs.pace_train.config.get_dict()
-        self.ctx.todo.append(with_fit(without_ladder({**own, 'backend': self.ctx.todo[0].get('backend', {})})))
+        extra = another_round({**own, 'backend': self.ctx.todo[0].get('backend', {})})
+        self.ctx.todo.append(self._with_bfgs(extra) if 'BFGS' in self.ctx.tried else extra)
         return self.start_next(calculation, f'has not converged: extra round {self.ctx.rounds} of {rounds}')
+
+    @process_handler(priority=90)
+    def accept_warnings(self, calculation: CalcJobNode) -> ProcessHandlerReport | None:
+        """Take a result that comes with a warning, and finish with the same warning."""
+        status = calculation.exit_status or 0
+        if status < WARNINGS_FROM:
+            return None
+        self.ctx.final_code = ExitCode(status, calculation.exit_message)
+        return self.accept(calculation, f'finished with a warning: {calculation.exit_message}')
 
     # It was cut off
 
-    @process_handler(priority=700, exit_codes=[_CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME, _CODES.ERROR_WALLTIME_TOO_SHORT])
+    @process_handler(priority=700, exit_codes=[_CODES.ERROR_SCHEDULER_OUT_OF_WALLTIME])
     def continue_after_walltime(self, calculation: CalcJobNode) -> ProcessHandlerReport:
         """Go on from the last state for the iterations that remain."""
         if not parameters_of(calculation).get('iterations'):  # the same walltime would only be met again
@@ -121,7 +128,7 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
     )
     def continue_after_loss(self, calculation: CalcJobNode) -> ProcessHandlerReport:
         """Go on where a job was ended from outside, or vanished."""
-        return self.go_on(calculation, f'was lost ({calculation.exit_message})')
+        return self.go_on(calculation, f'was lost ({(calculation.exit_message or "").strip()})')
 
     @process_handler(priority=680, exit_codes=[_CODES.ERROR_SCHEDULER_OUT_OF_MEMORY, _CODES.ERROR_HOST_OUT_OF_MEMORY])
     def give_more_memory(self, calculation: CalcJobNode) -> ProcessHandlerReport:
@@ -131,6 +138,7 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
             memory = remedies.memory_to_ask_for(options, int(self.inputs.max_memory_kb.value))
             if memory is not None:
                 options['max_memory_kb'] = memory
+                self.ctx.stalled = 0  # another job, and there are only so many of them
                 return self.go_on(calculation, 'ran out of memory', f'with {memory} kB of memory')
         smaller = remedies.with_smaller_batches(self.ctx.todo[0])
         if smaller is not None:
@@ -151,6 +159,7 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         self, config: Mapping[str, Any], calculation: CalcJobNode, reason: str
     ) -> ProcessHandlerReport:
         self.change_rest(dict(config))
+        self.ctx.stalled = 0  # another job, and there are only so many of them
         return self.go_on(calculation, reason, f'with batches of {config["backend"]["batch_size"]} structures')
 
     @process_handler(priority=660, exit_codes=[_CODES.ERROR_EARLY_STOPPING_CRASH])
@@ -201,7 +210,7 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         """Leave a point where no gradient acts; a fit that goes on from a state of its own is at its end there."""
         if self.ctx.state_from is not None:
             self.ctx.newest, self.ctx.newest_from = self.ctx.state, self.ctx.state_from
-            return self.export_state(calculation, self.ctx.state, 'found nothing to improve: the state is taken')
+            return self.take_state(calculation, 'found nothing to improve')
         if not self.is_first('noise'):
             return self.give_up('ERROR_NOT_TRAINED', calculation)
         self.ctx.todo[0] = with_noise(self.ctx.todo[0], remedies.NOISE)
@@ -213,20 +222,26 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         if self.ctx.state_from is None:
             return None
         self.ctx.newest, self.ctx.newest_from = self.ctx.state, self.ctx.state_from
-        return self.export_state(calculation, self.ctx.state, 'has no function left to add: the state is taken')
+        return self.take_state(calculation, 'has no function left to add')
 
     @process_handler(priority=570, exit_codes=[_CODES.ERROR_LOSS_STALLED])
     def start_optimizer_anew(self, calculation: CalcJobNode) -> ProcessHandlerReport:
-        """Give a fit that hardly moves one new start of the optimizer, then take it as it is."""
+        """Give a fit that hardly moves one new start of the optimizer, then take it for finished."""
         if self.ctx.newest is None:
             return self.give_up('ERROR_STOPPED', calculation)
         if self.is_first('new_optimizer'):
             return self.go_on(calculation, 'hardly moves', 'without what the optimizer remembers of the curvature')
-        return self.export_state(calculation, self.ctx.newest, 'hardly moves again: the state is taken')
+        if self.ctx.fresh is None:
+            return self.take_state(calculation, 'hardly moves again')
+        self.ctx.fresh = {**self.ctx.fresh, 'finished': True}
+        return self.go_on(calculation, 'hardly moves again, so this minimisation is taken for finished')
 
-    @process_handler(priority=560, exit_codes=[_CODES.ERROR_OVERFITTING])
-    def stop_overfitting(self, calculation: CalcJobNode) -> ProcessHandlerReport:
-        """End a fit that gets worse on the test set: going on would only make it worse."""
+    @process_handler(priority=560, exit_codes=[_CODES.ERROR_OVERFITTING, _CODES.ERROR_WALLTIME_TOO_SHORT])
+    def end_as_asked(self, calculation: CalcJobNode) -> ProcessHandlerReport:
+        """End a fit that gets worse on the test set, or whose walltime is too short where that was to stop it.
+
+        Another job with the same walltime would be stopped as early, so the training would go on in many short jobs.
+        """
         return self.give_up('ERROR_STOPPED', calculation)
 
     # The computer is to blame

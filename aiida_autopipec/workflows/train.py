@@ -11,13 +11,17 @@ from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.orm import CalcJobNode, Dict, ProcessNode
 
 from aiida_autopipec.calculations import ports, validation
+from aiida_autopipec.calculations.exit_codes import gave_result
+from aiida_autopipec.calculations.functions.restart import change_config
 from aiida_autopipec.calculations.pace_activeset import PaceActivesetCalculation
 from aiida_autopipec.calculations.pace_select import PaceSelectCalculation
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.restart import difference
 from aiida_autopipec.workflows import inputs as checks
 from aiida_autopipec.workflows.data_steps import DataSteps
-from aiida_autopipec.workflows.healing.ports import WARNINGS_FROM
+from aiida_autopipec.workflows.gate import GateSteps, gate_problem
+from aiida_autopipec.workflows.healing.ports import define_warnings
 from aiida_autopipec.workflows.pace_train import PaceTrainBaseWorkChain
 from aiida_autopipec.workflows.protocols.builder import TrainingProtocols
 from aiida_autopipec.workflows.refinement import refined_config, refinement_problem
@@ -34,7 +38,7 @@ RESULTS = (
 """Outputs of the training that are outputs of the work chain too."""
 
 
-class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
+class TrainPotentialWorkChain(TrainingProtocols, GateSteps, DataSteps):
     """Convert, merge, divide, select, train: from data of any kind to a potential, every step a node in the graph.
 
     Called again with its own ``dataset`` and ``potential`` and new data it updates the potential.
@@ -77,6 +81,7 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
             purpose='Train a second time from the first result, with these keys of `fit` otherwise: '
             '`{loss: {kappa: 0.05}}`. Ladder, cycles and noise are of the first training only.',
         )
+        ports.refuse_unknown(spec, 'pace_train', 'restart', 'pace_select', 'pace_activeset', 'validate')
         spec.inputs['pace_train'].validator = None  # its data are made by the steps before it
         spec.inputs['pace_select'].validator = None
         spec.inputs['pace_activeset'].validator = None
@@ -103,13 +108,20 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
                 steps.run_active_set,
                 steps.inspect_active_set,
             ),
+            if_(steps.should_hand_on)(steps.hand_on),
             steps.results,
+            if_(steps.should_validate)(
+                steps.run_validation,
+                steps.inspect_validation,
+            ),
+            steps.repeat_warning,  # at the very end, as it ends the work chain
         )
         spec.output('selected', valid_type=PaceDatasetData, required=False, help='What a selection chose.')
         spec.expose_outputs(PaceTrainBaseWorkChain, include=RESULTS)
         spec.exit_code(401, 'ERROR_SELECTION_FAILED', message='The selection failed: {reason}')
         spec.exit_code(402, 'ERROR_TRAINING_FAILED', message='The training failed: {reason}')
         spec.exit_code(403, 'ERROR_ACTIVE_SET_FAILED', message='The active set could not be computed: {reason}')
+        define_warnings(spec)
 
     # Selection
 
@@ -179,8 +191,9 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
     def run_refinement(self) -> dict[str, Any]:
         """Train a second time, from the first result and with the same data."""
         inputs = self._training_inputs()
-        config = refined_config(self.inputs.config.get_dict(), self.inputs.refinement.get_dict())
-        inputs.pace_train.config = Dict(config)
+        own = self.inputs.config.get_dict()
+        config = refined_config(own, self.inputs.refinement.get_dict())
+        inputs.pace_train.config = change_config(self.inputs.config, Dict(difference(own, config)))
         inputs.pace_train.initial_potential = self.ctx.training.outputs.potential
         inputs.metadata = {'call_link_label': 'refine'}
         return ToContext(training=self.submit(PaceTrainBaseWorkChain, **inputs))
@@ -192,7 +205,7 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
     def _failure(self) -> ExitCode | None:
         """Return the exit code of a training that failed."""
         training: ProcessNode = self.ctx.training
-        if training.is_finished_ok or (training.exit_status or 0) >= WARNINGS_FROM:
+        if gave_result(training):
             return None
         return self._failed('ERROR_TRAINING_FAILED', _reason(training))
 
@@ -218,8 +231,6 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
         calculation: CalcJobNode = self.ctx.active_set
         if 'active_set' not in calculation.outputs:
             return self._failed('ERROR_ACTIVE_SET_FAILED', _reason(calculation))
-        if not calculation.is_finished_ok:
-            self.report(f'{calculation.process_label}<{calculation.pk}>: {calculation.exit_message}')
         self.out('active_set', calculation.outputs.active_set)
         return None
 
@@ -234,6 +245,15 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
                     f'{errors[part]["rmse_forces_mev_per_angstrom"]:.2f} meV/Å'
                 )
 
+    def repeat_warning(self) -> ExitCode | None:
+        """Finish with the warning of the last step that has one: all outputs are there."""
+        steps = [self.ctx[name] for name in ('training', 'active_set') if name in self.ctx]
+        for step in steps:
+            if not step.is_finished_ok:
+                self.report(f'{step.process_label}<{step.pk}> [{step.exit_status}]: {step.exit_message}')
+        warned = [step for step in steps if not step.is_finished_ok and gave_result(step)]
+        return ExitCode(warned[-1].exit_status, warned[-1].exit_message) if warned else None
+
     def _out_data(self) -> None:
         self.out('dataset', self.ctx.dataset)
         self.out('training_set', self.ctx.training_set)
@@ -245,7 +265,7 @@ class TrainPotentialWorkChain(TrainingProtocols, DataSteps):
 
 def validate_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
     """Check everything that can be checked before a step is taken, the second stage included."""
-    problem = checks.validate_inputs(inputs, port)
+    problem = checks.validate_inputs(inputs, port) or gate_problem(inputs)
     if problem is None and 'refinement' in inputs and not validation.validate_config(inputs['config'], None):
         return refinement_problem(inputs['config'], inputs['refinement'])
     return problem

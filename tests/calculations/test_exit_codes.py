@@ -12,7 +12,7 @@ from aiida.plugins import CalculationFactory
 from aiida_autopipec.calculations.exit_codes import FAILURES, VERDICTS
 from aiida_autopipec.pacemaker.outputs import Failure, Health
 
-ENTRY_POINTS = ('autopipec.pace_train', 'autopipec.pace_activeset', 'autopipec.pace_select')
+ENTRY_POINTS = ('autopipec.pace_train', 'autopipec.pace_activeset', 'autopipec.pace_select', 'autopipec.validate')
 
 
 def own_codes(entry_point: str) -> Iterator[tuple[str, int, str, bool]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from aiida.orm import SinglefileData
 
 from aiida_autopipec.calculations.pace_activeset import PaceActivesetCalculation
 from aiida_autopipec.calculations.pace_select import PaceSelectCalculation
+from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.formats import load_pacemaker_dataset
 
 POTENTIAL = Path(__file__).parents[1] / 'fixtures' / 'pacemaker' / 'ok' / 'output_potential.yaml'
@@ -34,7 +37,7 @@ def test_a_selection_by_potential(written, make_dataset, elsewhere, copper, file
         code=elsewhere('pace_select'),
         dataset=make_dataset(4, symbol='Cu'),
         potential=copper,
-        parameters={'max_structures': 3, 'memory_limit': '8GB', 'batch_size': 2},
+        parameters={'strategy': 'maxvol', 'max_structures': 3, 'memory_limit': '8GB', 'batch_size': 2},
     )
     file_regression.check(programs_of(folder), extension='.sh')
     assert (folder / 'potential.yaml').read_text() == copper.get_content()
@@ -61,6 +64,29 @@ def test_a_selection_by_config_with_an_active_set(written, make_dataset, elsewhe
     assert not basis.forces.any()
     candidates = load_pacemaker_dataset(folder / 'candidates.pckl.gzip')
     assert candidates.names.tolist() == dataset.get_structures().names.tolist()
+
+
+def test_a_selection_that_only_the_script_can_do(written, make_dataset, elsewhere, copper):
+    """The program is not run where it would do something else; a Python that is stated is used."""
+    folder = written(
+        PaceSelectCalculation,
+        code=elsewhere('pace_select'),
+        codes={'python': elsewhere('python3')},
+        dataset=make_dataset(4, symbol='Cu'),
+        potential=copper,
+        parameters={'fraction': 0.6},
+        metadata={'options': {'max_memory_kb': 2 * 1024**2, 'max_wallclock_seconds': 60}},
+    )
+    programs = programs_of(folder)
+    assert "'/opt/pacemaker/bin/pace_select'" not in programs
+    assert '/opt/pacemaker/bin/python3 select_structures.py > select_structures.out' in programs
+    settings = json.loads((folder / 'selection_settings.json').read_text())
+    assert (settings['amount'], settings['in_atoms'], settings['strategy']) == (7, True, 'leverage')
+    assert settings['memory_limit_mb'] == 2048
+    assert settings['active_set'] is None
+    with np.load(folder / 'candidates.npz') as index:
+        assert len(index['fingerprints']) == 4
+    assert all((folder / name).is_file() for name in filenames.SELECT_SCRIPTS)
 
 
 def test_an_active_set(written, make_dataset, elsewhere, copper, file_regression):

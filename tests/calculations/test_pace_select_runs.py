@@ -10,11 +10,13 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.orm import InstalledCode
 
+from aiida_autopipec.calculations.functions.combine import merge_datasets
 from aiida_autopipec.calculations.pace_activeset import PaceActivesetCalculation
 from aiida_autopipec.calculations.pace_select import PaceSelectCalculation
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.selection.parameters import DEFAULT_STRATEGY
 
 pytestmark = pytest.mark.pacemaker
 
@@ -71,12 +73,74 @@ def test_a_selection_by_config(by_config, pool):
     rows = parameters['rows']
     assert len(rows) == len(set(rows)) == parameters['selected_structures'] == 5
     assert parameters['pool_structures'] == 24
-    assert parameters['touched_by_maxvol'] >= 5
+    assert parameters['strategy'] == DEFAULT_STRATEGY
+    assert parameters['asked_for'] == {'structures': 5}
+    assert parameters['missing'] == 0
     assert parameters['environment']['packages']
     expected = pool.get_structures().take(sorted(rows))
     selected = by_config.outputs.selected
     assert selected.content_hash == expected.content_hash
     assert parameters['selected_atoms'] == selected.n_atoms == expected.n_atoms
+
+
+def test_a_selection_is_explained(by_config, pool):
+    """Each candidate has its numbers, and the whole has what is left uncovered and what it cost."""
+    explanation = by_config.outputs.explanation
+    rows = by_config.outputs.output_parameters['rows']
+    assert explanation.get_array('rows').tolist() == rows
+    assert np.flatnonzero(explanation.get_array('round') > 0).tolist() == sorted(rows)
+    assert len(explanation.get_array('gamma_after')) == pool.n_structures
+    parameters = by_config.outputs.output_parameters.get_dict()
+    assert parameters['memory']['measured_mb'] > 50
+    assert parameters['rank_deficient_elements'] == []
+    assert set(parameters['gamma_max_rest']) == {'Al'}
+
+
+def test_the_cut_into_datasets_plays_no_part(by_config, programs, make_config, pool):
+    """The same structures out of several datasets, in another order, give the same selection, with its provenance."""
+    structures = pool.get_structures()
+    parts = {
+        f'part_{number}': PaceDatasetData.from_structures(structures.take(rows)).store()
+        for number, rows in enumerate((range(20, 24), range(9), range(9, 20)))
+    }
+    merged = merge_datasets(**parts)['dataset']
+    _, node = run_get_node(
+        PaceSelectCalculation,
+        code=programs['pace_select'],
+        codes={'pacemaker': programs['pacemaker'], 'python': python_of(programs)},
+        dataset=merged,
+        config=make_config(),
+        parameters={'max_structures': 5},
+    )
+    assert node.exit_status == 0, (node.exit_status, node.exit_message)
+    names = node.outputs.selected.get_names().tolist()
+    assert sorted(names) == sorted(by_config.outputs.selected.get_names().tolist())
+
+
+def python_of(programs):
+    """Return this Python as a code."""
+    return InstalledCode(
+        label='python', computer=programs['pacemaker'].computer, filepath_executable=sys.executable
+    ).store()
+
+
+def test_the_wishes_of_a_user(programs, potential, pool):
+    """A part of the atoms, by MaxVol, with quotas and a structure that is taken in any case."""
+    name = pool.get_names().tolist()[7]
+    _, node = run_get_node(
+        PaceSelectCalculation,
+        code=programs['pace_select'],
+        dataset=pool,
+        potential=potential,
+        parameters={'strategy': 'maxvol', 'fraction': 0.5, 'keep_names': [name], 'quota_by': 'elements'},
+    )
+    assert node.exit_status == 0, (node.exit_status, node.exit_message)
+    parameters = node.outputs.output_parameters.get_dict()
+    assert parameters['asked_for'] == {'atoms': pool.n_atoms // 2}
+    assert parameters['selected_atoms'] + parameters['missing'] == pool.n_atoms // 2
+    assert parameters['missing'] < 4
+    assert parameters['rows'][0] == 7
+    assert node.outputs.explanation.get_array('round')[7] == 0
 
 
 def test_unlabelled_candidates_are_selected_alike(by_config, programs, make_config, make_atoms):
@@ -111,10 +175,17 @@ def test_a_selection_by_potential_and_without_a_script(programs, potential, pool
     assert [node.exit_status for node in runs] == [0, 0]
     first, second = (node.outputs.output_parameters.get_dict() for node in runs)
     assert first['environment'] != {} == second['environment']
-    assert first['rows'] == second['rows']
-    assert first['selected_structures'] == first['touched_by_maxvol']
-    assert not first['used_active_set']
-    assert runs[0].outputs.selected.content_hash == runs[1].outputs.selected.content_hash
+    # the program takes the candidates in the order of the file, the script in one of its own
+    assert len(set(first['rows']) & set(second['rows'])) > len(first['rows']) / 2
+    for parameters in (first, second):
+        assert parameters['selected_structures'] == parameters['touched_by_maxvol']
+        assert not parameters['used_active_set']
+    assert 'explanation' in runs[0].outputs
+    assert 'explanation' not in runs[1].outputs
+    _, refused = run_get_node(
+        PaceSelectCalculation, code=wrapped, dataset=pool, potential=potential, parameters={'max_structures': 3}
+    )
+    assert refused.exit_status == 306
 
 
 def test_an_active_set_steers_the_selection(programs, potential, make_dataset, active_set):

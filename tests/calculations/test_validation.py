@@ -227,6 +227,9 @@ def selection(elsewhere, make_dataset, copper):
         ({'max_structures': 0}, 'max_structures'),
         ({'max_structures': -1}, 'max_structures'),
         ({'strategy': 'magic'}, 'strategy'),
+        ({'max_atoms': 1}, 'the smallest structure of the pool has 2'),
+        ({'max_atoms': 10**6}, 'the pool has only'),
+        ({'max_structures': 2, 'keep_names': ['nobody']}, '`keep_names` has `nobody`'),
         ({'memory_limit': "__import__('os').mkdir('/tmp/fired')"}, 'memory_limit'),
     ],
 )
@@ -238,6 +241,23 @@ def test_wrong_select_parameters(refused, selection, parameters, words):
 def test_candidates_of_another_element(refused, selection, make_dataset):
     """Candidates with an element that the basis lacks are refused."""
     assert 'the pool contains Al' in refused(PaceSelectCalculation, **{**selection, 'dataset': make_dataset(4)})
+
+
+@pytest.mark.parametrize('budget', [{'max_structures': 2}, {'max_atoms': 4}])
+def test_keeping_more_than_is_selected(refused, selection, budget):
+    """Structures that are taken in any case count, in structures or in atoms."""
+    names = selection['dataset'].get_names().tolist()
+    words = refused(PaceSelectCalculation, **selection, parameters={**budget, 'keep_names': names})
+    assert 'what is kept in any case has' in words
+
+
+def test_strategies_that_cannot_use_an_active_set(refused, selection):
+    """A strategy that does not know what an active set is for says so, and which ones do."""
+    known = SinglefileData.from_bytes(b'known', filename='mine.asi')
+    for strategy in ('random', 'farthest_point', 'kmeans'):
+        parameters = {'strategy': strategy, 'max_structures': 2}
+        words = refused(PaceSelectCalculation, **selection, active_set=known, parameters=parameters)
+        assert f'`{strategy}` cannot choose against an `active_set`' in words
 
 
 def test_a_selection_needs_one_basis(refused, selection, config):

@@ -82,7 +82,7 @@ def test_what_is_no_input_is_one_sentence(run_cli: Run, tmp_path: Path) -> None:
     (tmp_path / 'binary').write_bytes(b'\xff\xfe\x00')
     assert 'is no text' in run_cli('config', 'check', tmp_path / 'binary', fails=True).output
     (tmp_path / 'broken.yaml').write_text('a: [1')
-    assert 'error: it is no YAML' in run_cli('config', 'check', tmp_path / 'broken.yaml', fails=True).output
+    assert 'error: it is not YAML' in run_cli('config', 'check', tmp_path / 'broken.yaml', fails=True).output
 
 
 def test_keys_are_explained(run_cli: Run) -> None:

@@ -128,6 +128,8 @@ def test_file_describes_computer_and_codes(
     [
         ('[1, 2]', 'has to hold a mapping'),
         ('a: [', 'is not YAML'),
+        ('{computer: 3, codes: [{bin_dir: /d}]}', '`computer` has to hold a mapping'),
+        ('computer: {label: a, label: b}', 'computer.label stands twice'),
         ('computer: {label: a, hostname: b, work_dir: /c}', '`codes`'),
         ('{computer: {label: a, hostname: b, work_dir: /c, colour: red}, codes: [{bin_dir: /d}]}', '`computer.colour`'),
     ],

@@ -88,6 +88,16 @@ def test_element_that_the_config_lacks(launch: Run, dataset: Make) -> None:
     assert 'contains Cu' in launch('--dataset', dataset(4, symbol='Cu').pk, fails=True).output
 
 
+def test_settings_are_read_as_pacemaker_reads_them(launch: Run, config_file: Make) -> None:
+    """A number such as 1e-8 is one, as in YAML 1.2, and a key that stands twice is refused with its lines."""
+    path = config_file(fit={'maxiter': 5, 'loss': {'kappa': 0.3}})
+    text = path.read_text().replace('kappa: 0.3', 'kappa: 3e-1')
+    path.write_text(text)
+    assert 'in order' in launch('--reference', 'least_squares', config=path).output
+    path.write_text(text + 'seed: 1\nseed: 2\n')
+    assert 'seed stands twice' in launch(config=path, fails=True).output
+
+
 @pytest.mark.parametrize(
     ('value', 'sentence'), [('isolated', 'is neither isolated_atoms nor'), ('wrong.yaml', '--reference')]
 )

@@ -93,7 +93,12 @@ def test_training_and_export() -> None:
         ({'batch_size': 'all'}, '`batch_size` is'),
         ({'gamma_tolerance': 1.0}, '`gamma_tolerance` is 1.0'),
         ({'max_structures': 0}, '`max_structures` is 0'),
-        ({'strategy': 'random'}, '`strategy` is'),
+        ({'strategy': 'magic'}, '`strategy` is'),
+        ({'strategy': 'random'}, 'strategy `random` needs a number'),
+        ({'max_structures': 5, 'fraction': 0.5}, '`max_structures` and `fraction` are both stated'),
+        ({'quota_by': 'source'}, '`quota_by` divides a number'),
+        ({'max_atoms': 5, 'quotas': 'equal'}, '`quotas` needs `quota_by`'),
+        ({'keep_fingerprints': ['../x']}, '`keep_fingerprints` is'),
         ({'max_structure': 5}, '`max_structure` is no parameter; the parameters are gamma_tolerance'),
     ],
 )

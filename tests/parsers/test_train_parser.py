@@ -12,6 +12,9 @@ import pytest
 from aiida.orm import ArrayData, SinglefileData
 
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
+from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker import ZBL
+from aiida_autopipec.pacemaker.outputs import parse_potential
 
 ENTRY_POINT = 'autopipec.pace_train'
 FIXTURES = Path(__file__).parents[1] / 'fixtures'
@@ -428,6 +431,40 @@ def test_the_reference_is_repeated_on_the_potential(parse, files_of, make_datase
         node = parsed.outputs[port]
         assert isinstance(node, SinglefileData)
         assert node.base.attributes.get('reference') == reference
+
+
+def test_the_reference_is_written_into_the_potential(parse, files_of, make_dataset):
+    """A file that leaves the graph still says what was subtracted; without a reference it is as Pacemaker wrote it."""
+    reference = {'method': 'single_atom_energies', 'single_atom_energies': {'Cu': -0.5}}
+    dataset = type(make_dataset()).from_structures(make_dataset().get_structures(), reference=reference)
+    files = files_of('ok')
+    written = files['output_potential.yaml']
+    noted = parse(ENTRY_POINT, files, {'dataset': dataset}).outputs['potential'].get_content(mode='rb')
+    assert noted != written
+    assert json.loads(parse_potential(noted.decode()).metadata['autopipec_reference']) == reference
+    plain = parse(ENTRY_POINT, files, {'dataset': make_dataset()}).outputs['potential'].get_content(mode='rb')
+    assert plain == written
+
+
+def test_predictions_are_of_the_total(parse, files_of, make_dataset, tmp_path):
+    """What was subtracted as reference potential is added again, on both sides, whatever the order of the rows."""
+    settings = {'name': 'zbl', 'inner': 1.0, 'outer': 4.0}
+    reference = {'method': 'single_atom_energies', 'single_atom_energies': {'Cu': 0.0}, 'potential': settings}
+    structures = make_dataset().get_structures()
+    dataset = PaceDatasetData.from_structures(structures, reference=reference)
+    order = np.array([2, 0, 3, 1])
+    shuffled = structures.take(order)
+    write_predictions(tmp_path / 'predictions.npz', PaceDatasetData.from_structures(shuffled))
+    parsed = parse(ENTRY_POINT, files_of('ok'), {'dataset': dataset}, temporary=tmp_path)
+    values = ZBL(1.0, 4.0).evaluate(shuffled)
+    arrays = {name: parsed.outputs['predictions'].get_array(f'train_{name}') for name in ('energy', 'forces')}
+    predicted = {name: parsed.outputs['predictions'].get_array(f'train_{name}_predicted') for name in arrays}
+    np.testing.assert_allclose(arrays['energy'], shuffled.energy_corrected + values.energy)
+    np.testing.assert_allclose(arrays['forces'], shuffled.forces + values.forces)
+    np.testing.assert_allclose(predicted['energy'] - arrays['energy'], 0.5)
+    np.testing.assert_allclose(predicted['forces'] - arrays['forces'], 0.25)
+    assert np.abs(values.forces).max() > 1
+    assert parsed.parameters['errors']['train']['rmse_energy_mev_per_atom'] == pytest.approx(250.0)
 
 
 def test_a_structure_that_is_predicted_twice_is_refused(parse, files_of, make_dataset, tmp_path):

@@ -139,7 +139,6 @@ def course(aiida_code_installed, make_atoms, config, aiida_localhost):
     'label',
     [
         'ERROR_SCHEDULER_OUT_OF_WALLTIME',
-        'ERROR_WALLTIME_TOO_SHORT',
         'ERROR_SCHEDULER_NODE_FAILURE',
         'ERROR_CANCELLED',
         'ERROR_PREEMPTED',
@@ -313,6 +312,15 @@ def test_the_memory_of_the_gpu(course):
     assert training.job(402).status == OURS.ERROR_OUT_OF_MEMORY.status
 
 
+def test_batches_get_smaller_as_often_as_it_takes(course):
+    """Each job with smaller batches is another one, so the limit on attempts without progress does not end it."""
+    training = course(backend={'evaluator': 'tensorpot', 'batch_size': 100})
+    sizes = []
+    while training.job(402).status == 0:
+        sizes.append(training.workchain.ctx.todo[0]['backend']['batch_size'])
+    assert sizes == [25, 6, 1]
+
+
 def test_smaller_batches_hold_for_everything_that_is_left(course):
     """The rest of a ladder does not run out of memory again."""
     training = course(fit=LADDER, backend={'evaluator': 'tensorpot', 'batch_size': 40})
@@ -393,10 +401,29 @@ def test_a_stalled_fit_gets_a_new_start_and_is_then_taken(course):
     assert training.workchain.ctx.todo[0]['fit']['options'] == {'gtol': EXPORT_GTOL}
 
 
-def test_overfitting_is_the_end_and_keeps_the_state(course):
-    """The monitor's reason is the cause, and the state is an output."""
+def test_what_is_left_follows_on_a_continuation_that_finds_nothing_better(course):
+    """The cycles after one that is at its end are not given up with it."""
+    training = course(fit={'fit_cycles': 3})
+    training.job(120, state={'iterations': 15})
+    assert [left['fit'].get('fit_cycles', 1) for left in training.workchain.ctx.todo] == [1, 2]
+    training.job(330)
+    assert [left['fit'].get('fit_cycles', 1) for left in training.workchain.ctx.todo] == [2]
+    assert training.workchain.ctx.state_from == 1
+
+
+def test_a_ladder_climbs_on_from_a_step_that_hardly_moves(course):
+    """Only the minimisation that stalls is taken for finished, not the ladder."""
+    training = course(fit=LADDER)
+    for _ in range(2):
+        training.job(410, state={'iterations': 6, 'n_functions': 5, 'n_target_functions': 12})
+    assert [left['fit'].get('ladder_step') for left in training.workchain.ctx.todo] == [5]
+
+
+@pytest.mark.parametrize('label', ['ERROR_OVERFITTING', 'ERROR_WALLTIME_TOO_SHORT'])
+def test_a_stop_that_was_asked_for_is_the_end_and_keeps_the_state(course, label):
+    """The monitor's reason is the cause, and the state is an output; the same walltime would be too short again."""
     training = course()
-    outcome = training.job(status_of('ERROR_OVERFITTING'), state={'iterations': 5})
+    outcome = training.job(status_of(label), state={'iterations': 5})
     assert outcome.status == OURS.ERROR_STOPPED.status
     assert 'interim_potential' in training.outputs()
 
@@ -412,6 +439,11 @@ def test_the_crash_of_early_stopping_is_no_loss(course):
 
 
 # The end of the iterations
+
+
+def test_there_is_no_pause_after_which_jobs_are_counted_anew():
+    """aiida-core would look at the first job again instead of the newest one."""
+    assert 'pause_on_max_iterations' not in PaceTrainBaseWorkChain.spec().inputs
 
 
 def test_maxiter_is_a_normal_end(course):
@@ -436,12 +468,52 @@ def test_extra_rounds_until_a_warning(course):
 
 @pytest.mark.parametrize('status', [700, 701, 702])
 def test_a_warning_is_taken(course, status):
-    """A result with a warning is a result."""
+    """A result with a warning is a result, and the work chain finishes with the same warning."""
     training = course()
     assert training.job(status, trained=True).status == 0
     assert not training.workchain.should_run_process()
-    training.workchain.results()
+    assert training.workchain.results() == (status, f'the job ended with {status}', False)
+    assert status in {code.status for code in OURS.values()}
     assert {'output_parameters', 'potential', 'predictions'} <= set(training.outputs())
+
+
+def test_extra_rounds_after_a_warning(course):
+    """A training on the CPU goes on to converge all the same, and says in the end that it ran there."""
+    training = course(extra_rounds=Int(1))
+    training.job(702, trained=True, report={'stop_reason': 'max_iterations', 'iterations': 20})
+    assert training.workchain.should_run_process()
+    training.job(702, trained=True, report={'stop_reason': 'gtol', 'iterations': 3})
+    assert training.workchain.results().status == 702
+
+
+def test_an_extra_round_is_one_fit_with_what_was_changed(course):
+    """It has neither the cycles nor the optimizer that was replaced because the loss grew."""
+    training = course(fit={'optimizer': 'CG', 'fit_cycles': 3, 'noise_absolute_sigma': 0.1}, extra_rounds=Int(1))
+    training.job(334)
+    training.job(0, trained=True, report={'stop_reason': 'max_iterations', 'iterations': 60})
+    fit = training.workchain.ctx.todo[0]['fit']
+    assert fit['optimizer'] == 'BFGS'
+    assert fit['maxiter'] == 20
+    assert not {'fit_cycles', 'noise_absolute_sigma'} & set(fit)
+
+
+def test_an_exported_state_is_not_called_converged(course):
+    """A job that only exports finds every gradient small enough; how the fit ended is what the job before said."""
+    training = course()
+    unfinished = {'stop_reason': 'max_iterations', 'converged': False, 'iterations': 20}
+    training.job(120, state={'iterations': 20, 'finished': True}, report=unfinished)
+    training.job(0, trained=True, report={'stop_reason': 'gtol', 'converged': True, 'iterations': 0})
+    training.workchain.results()
+    report = training.outputs()['output_parameters'].get_dict()
+    assert (report['converged'], report['stop_reason']) == (False, 'max_iterations')
+
+
+def test_an_exported_state_that_has_not_converged_gets_its_extra_rounds(course):
+    """That the job was cut off after the fit does not make it converged."""
+    training = course(extra_rounds=Int(1))
+    training.job(120, state={'iterations': 20, 'finished': True}, report={'stop_reason': 'max_iterations'})
+    training.job(0, trained=True, report={'stop_reason': 'gtol'})
+    assert training.workchain.should_run_process()
 
 
 # The computer
@@ -471,16 +543,28 @@ def slurm(tmp_path):
 def test_once_on_another_node(course, slurm, label, end):
     """What may lie with the node is tried on another one; the second time the cause is named."""
     training = course(computer=slurm)
-    assert training.job(status_of(label), place='c1').status == 0
+    assert training.job(status_of(label), place='c1', outputs={'environment': Dict({'other_nodes': 1})}).status == 0
     commands = training.workchain.ctx.inputs.metadata.options.custom_scheduler_commands
     assert commands.strip() == '#SBATCH --exclude=c1'
     assert training.job(status_of(label), place='c2').status == OURS[end].status
 
 
-def test_excluded_nodes_add_up():
-    """Other commands of the user stay, and a second node joins the first."""
-    commands = remedies.without_nodes('#SBATCH --hold\n#SBATCH --exclude=c1', 'c[3-4]')
-    assert commands.splitlines() == ['#SBATCH --hold', '#SBATCH --exclude=c1,c[3-4]']
+@pytest.mark.parametrize(
+    ('others', 'stated'), [(0, ''), (None, ''), (3, '#SBATCH --nodelist=c1'), (3, '#SBATCH --hold\n#SBATCH -x c2')]
+)
+def test_the_last_node_is_not_excluded(course, slurm, others, stated):
+    """Where no other node is known, or the user names nodes, SLURM would refuse the job, so none is excluded."""
+    options = {'resources': {'num_machines': 1}, 'custom_scheduler_commands': stated}
+    training = course(computer=slurm, training={'metadata': {'options': options}})
+    environment = {'environment': Dict({'other_nodes': others})}
+    assert training.job(status_of('ERROR_DISK_FULL'), place='c1', outputs=environment).status == 0
+    assert training.workchain.ctx.inputs.metadata.options.custom_scheduler_commands == stated
+
+
+def test_other_commands_stay():
+    """A node is excluded beside what the user tells SLURM."""
+    commands = remedies.without_nodes('#SBATCH --hold', 'c[3-4]')
+    assert commands.splitlines() == ['#SBATCH --hold', '#SBATCH --exclude=c[3-4]']
 
 
 @pytest.mark.parametrize('label', ['ERROR_EVALUATOR_NOT_AVAILABLE', 'ERROR_UNSUITABLE_ENVIRONMENT'])

@@ -94,6 +94,7 @@ def calculation(node: Node, label: str) -> CalcJobNode:
 def test_outputs(first):
     """Everything that was made on the way is an output."""
     assert set(first.outputs) == {
+        'handoff',
         'active_set',
         'dataset',
         'lammps_potential',
@@ -301,7 +302,7 @@ def test_a_failed_training_keeps_the_data_and_says_why(programs, as_dataset, mak
     )
     assert node.exit_status == 402
     assert 'The training failed: PaceTrainBaseWorkChain<' in node.exit_message
-    assert '`tensorpot` cannot be imported' in node.exit_message
+    assert 'install `tensorpotential' in node.exit_message
     assert set(node.outputs) == {'dataset', 'training_set', 'test_set', 'triage_report', 'output_parameters'}
     jobs = [called for called in node.called_descendants if isinstance(called, CalcJobNode)]
     assert len(jobs) == 1

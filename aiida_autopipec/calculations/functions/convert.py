@@ -15,16 +15,14 @@ from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData,
 from aiida_autopipec.data.arrays import open_arrays
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.data.singles import read_singles, single_structure
-from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
-from aiida_autopipec.pacemaker.dataset.frames import (
+from aiida_autopipec.pacemaker.dataset.conventions import (
     CONVENTIONS,
     UNCONVERGED,
-    ArrayOfFrames,
-    Frames,
     TrajectoryConvention,
-    divide_frames,
     stated_convention,
 )
+from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
+from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divide_frames
 from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
@@ -44,7 +42,7 @@ def convert_trajectory(
 
     :param trajectory: positions and labels of the frames.
     :param parameters: the description of the arrays, a
-        :class:`~aiida_autopipec.pacemaker.dataset.frames.TrajectoryConvention`; replaces the known one as a whole.
+        :class:`~aiida_autopipec.pacemaker.dataset.conventions.TrajectoryConvention`; replaces the known one as a whole.
         ``require_labels: false`` admits a trajectory without labels, whose frames are candidates for selection.
     :param structure: where the trajectory has no cells or boundary conditions, the structure that has them; by default
         the input structure of the calculation that created the trajectory.

@@ -63,7 +63,8 @@ def _file_names(files: FolderData) -> list[str]:
 def combine_attempts(story: Dict, parameters: Dict, **curves: ArrayData) -> dict[str, Any]:
     """Put together what the jobs of one training gave.
 
-    :param story: ``attempts``, one mapping per job that says how it ended.
+    :param story: ``attempts``, one mapping per job that says how it ended; and what else replaces numbers of the last
+        job, such as ``converged``.
     :param parameters: ``output_parameters`` of the job that ended the training.
     :param curves: ``learning_curve`` of the jobs that led to the result, each of which went on from the one before, by
         ``attempt_01``, ``attempt_02``, …

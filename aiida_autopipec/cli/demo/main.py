@@ -22,7 +22,7 @@ from aiida_autopipec.cli.machine import create_profile, get_or_create_localhost
 from aiida_autopipec.cli.programs import ONE_THREAD, ProgramsError, local_bin_folder, register_programs
 from aiida_autopipec.cli.progress import watch
 from aiida_autopipec.cli.provenance import provenance_picture
-from aiida_autopipec.cli.results import error_table, reason_of_failure, triage_line
+from aiida_autopipec.cli.results import error_table, gave_result, reason_of_failure, triage_line
 from aiida_autopipec.pacemaker.errors import AutopipecError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def train(computer: Computer, console: Console) -> ProcessNode:
     check_inputs(inputs)
     workchain: ProcessNode = submit(TrainPotentialWorkChain, **inputs)
     watch(workchain, console, interval=0.5)
-    if not workchain.is_finished_ok:
+    if not gave_result(workchain):
         raise DemoError(f'the training failed: {reason_of_failure(workchain)}')
     return workchain
 

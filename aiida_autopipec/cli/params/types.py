@@ -131,18 +131,16 @@ class YamlMapping(click.Path):
         super().__init__(exists=True, dir_okay=False, readable=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the file, safely."""
-        import yaml
+        """Read the file, safely and by the rules by which Pacemaker reads its input."""
+        from aiida_autopipec.pacemaker.errors import AutopipecError
+        from aiida_autopipec.pacemaker.input_files.document import read_mapping
 
         if isinstance(value, dict):
             return value
         path = Path(str(super().convert(value, param, ctx)))
         try:
-            content = yaml.safe_load(path.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as exception:
-            self.fail(f'`{path}` is not YAML: {" ".join(str(exception).split())}', param, ctx)
-        if not isinstance(content, dict):
-            self.fail(
-                f'`{path}` holds {type(content).__name__}, but has to hold a mapping of keys to values', param, ctx
-            )
-        return content
+            return read_mapping(path.read_text())
+        except UnicodeDecodeError:
+            self.fail(f'`{path}`: it is not YAML, because it is no text', param, ctx)
+        except AutopipecError as exception:
+            self.fail(f'`{path}`: {exception}', param, ctx)

@@ -9,8 +9,18 @@
 
 from __future__ import annotations
 
-from aiida_autopipec.pacemaker.cost.estimate import CostEstimate, estimate_cost
+from aiida_autopipec.pacemaker.cost.assumed import AssumedData
+from aiida_autopipec.pacemaker.cost.estimate import CostEstimate, TrainingData, estimate_cost
 from aiida_autopipec.pacemaker.cost.facts import DataFacts
 from aiida_autopipec.pacemaker.cost.neighbours import count_neighbours
+from aiida_autopipec.pacemaker.cost.remarks import cost_remarks
 
-__all__ = ['CostEstimate', 'DataFacts', 'count_neighbours', 'estimate_cost']
+__all__ = [
+    'AssumedData',
+    'CostEstimate',
+    'DataFacts',
+    'TrainingData',
+    'cost_remarks',
+    'count_neighbours',
+    'estimate_cost',
+]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Protocol
 
 from aiida_autopipec.pacemaker.config import BasisSize, TrainingConfig
 from aiida_autopipec.pacemaker.config.basis_size import needed_shapes
 from aiida_autopipec.pacemaker.config.inheritance import keys_by_block
 from aiida_autopipec.pacemaker.config.potential import PotentialShape
-from aiida_autopipec.pacemaker.cost.facts import DataFacts
 
 #: Evaluations of the loss: so many more than iterations, of which each takes so many (line searches of BFGS).
 FIRST_EVALUATIONS, EVALUATIONS_PER_ITERATION = 8, 1.05
@@ -32,6 +32,31 @@ PYACE_MB, TENSORPOT_MB, TENSORPOT_MB_PER_FUNCTION = 212.0, 820.0, 1.0
 PYACE_BYTES_PER_PAIR, TENSORPOT_BYTES_PER_PAIR, TENSORPOT_BYTES_PER_PAIR_OF_A_BATCH = 25.0, 100.0, 2000.0
 #: Matrices of the size of the Hessian that BFGS holds at a time, in double precision.
 HESSIANS = 5
+#: Methods that need no gradient, which evaluator ``pyace`` computes by one evaluation per parameter.
+WITHOUT_GRADIENT = ('Nelder-Mead', 'Powell')
+
+
+class TrainingData(Protocol):
+    """What the cost depends on: :class:`DataFacts` of structures, or :class:`AssumedData` before they are known."""
+
+    @property
+    def n_structures(self) -> int:
+        """Number of structures."""
+        ...
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms in all structures."""
+        ...
+
+    @property
+    def atoms_by_element(self) -> Mapping[str, int]:
+        """Number of atoms by chemical symbol."""
+        ...
+
+    def neighbours(self, cutoff: float) -> float:
+        """Return the mean number of neighbours within a cutoff in Å."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +67,8 @@ class CostEstimate:
     :param parameters_per_element: coefficients that the energy of an atom of each element depends on.
     :param n_functions: of the whole potential.
     :param n_parameters: that the fit changes; an upper bound with ``number_of_functions_per_element``.
+    :param evaluations_per_iteration: of the loss, line searches apart: with ``pyace`` one for each parameter and one
+        more, unless the method needs no gradient.
     :param neighbours: mean number of neighbours within the cutoff.
     :param iterations: largest number of iterations, of all cycles and ladder steps.
     :param seconds_per_evaluation: of the loss, with its gradient for ``tensorpot``.
@@ -54,6 +81,7 @@ class CostEstimate:
     parameters_per_element: Mapping[str, int]
     n_functions: int
     n_parameters: int
+    evaluations_per_iteration: int
     neighbours: float
     iterations: int
     seconds_per_evaluation: float
@@ -62,7 +90,7 @@ class CostEstimate:
     memory_mb: float
 
 
-def estimate_cost(config: TrainingConfig, facts: DataFacts) -> CostEstimate | None:
+def estimate_cost(config: TrainingConfig, facts: TrainingData) -> CostEstimate | None:
     """Return what a training is expected to cost, or nothing if its potential is given from outside.
 
     :param config: the settings.
@@ -74,15 +102,19 @@ def estimate_cost(config: TrainingConfig, facts: DataFacts) -> CostEstimate | No
     neighbours = facts.neighbours(potential.cutoff)
     evaluator = config.backend.evaluator
     one = _evaluation(config, potential, size, facts, facts.n_atoms * neighbours)
-    per_gradient = one * (size.n_parameters + 1) if evaluator == 'pyace' else one
-    per_iteration = EVALUATIONS_PER_ITERATION * per_gradient + BFGS_CUBE * size.n_parameters**3
+    trained = _trained_parameters(config, size)
+    by_differences = evaluator == 'pyace' and config.fit.optimizer not in WITHOUT_GRADIENT
+    evaluations = trained + 1 if by_differences else 1
+    per_gradient = one * evaluations
+    per_iteration = EVALUATIONS_PER_ITERATION * per_gradient + BFGS_CUBE * trained**3
     steps = config.fit.fit_cycles * _ladder_steps(config, size)
     grown = 0.5 if steps > config.fit.fit_cycles else 1.0
     return CostEstimate(
         functions_per_element=size.functions_per_element,
         parameters_per_element={element: size.parameters_of(element) for element in config.elements},
         n_functions=size.n_functions,
-        n_parameters=size.n_parameters,
+        n_parameters=trained,
+        evaluations_per_iteration=evaluations,
         neighbours=neighbours,
         iterations=steps * config.fit.maxiter,
         seconds_per_evaluation=one,
@@ -92,8 +124,16 @@ def estimate_cost(config: TrainingConfig, facts: DataFacts) -> CostEstimate | No
     )
 
 
+def _trained_parameters(config: TrainingConfig, size: BasisSize) -> int:
+    """Return how many parameters the fit changes; a choice by elements counts as all."""
+    radial = sum(size.radial.values())
+    choice = config.fit.trainable_parameters
+    trained = {'func': size.n_parameters - radial, 'radial': radial}
+    return trained.get(choice, size.n_parameters) if isinstance(choice, str) else size.n_parameters
+
+
 def _evaluation(
-    config: TrainingConfig, potential: PotentialShape, size: BasisSize, facts: DataFacts, n_pairs: float
+    config: TrainingConfig, potential: PotentialShape, size: BasisSize, facts: TrainingData, n_pairs: float
 ) -> float:
     """Return the seconds of one evaluation of the loss over all data."""
     blocks = {
@@ -138,8 +178,8 @@ def _ladder_steps(config: TrainingConfig, size: BasisSize) -> int:
     return count
 
 
-def _memory_mb(config: TrainingConfig, size: BasisSize, facts: DataFacts, n_pairs: float) -> float:
-    hessians = HESSIANS * 8 * size.n_parameters**2
+def _memory_mb(config: TrainingConfig, size: BasisSize, facts: TrainingData, n_pairs: float) -> float:
+    hessians = HESSIANS * 8 * _trained_parameters(config, size) ** 2
     if config.backend.evaluator == 'pyace':
         return PYACE_MB + (n_pairs * PYACE_BYTES_PER_PAIR + hessians) / 1e6
     in_a_batch = n_pairs * min(1.0, config.backend.batch_size / facts.n_structures)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems, config_remarks, iter_settings
+from aiida_autopipec.pacemaker.cost import cost_remarks
 from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError
 from aiida_autopipec.pacemaker.input_files.document import InputDocument, read_document
 from aiida_autopipec.pacemaker.input_files.owned import FileNames, drop_unknown, separate
@@ -60,7 +61,8 @@ def check_input(text: str, *, done: bool = False) -> InputReport:
     config = None if any(remark.level is Level.ERROR for remark in remarks) else _config(parts.settings)
     if config is not None:
         remarks += silent_remarks(config, parts.files)
-        remarks += [_remark(document, sentence, Level.ADVICE) for sentence in config_remarks(config)]
+        sentences = [*config_remarks(config), *cost_remarks(config)]
+        remarks += [_remark(document, sentence, Level.ADVICE) for sentence in sentences]
         if config.potential is None and parts.files.potential is None:
             remarks.append(_MISSING_POTENTIAL)
     return InputReport(config, parts.files, _in_order(document, remarks))

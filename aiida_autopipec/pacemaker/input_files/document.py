@@ -112,10 +112,23 @@ def read_document(text: str) -> InputDocument:
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
         if isinstance(error, UnsafeFileError):
             raise
-        raise FileFormatError(f'it is no YAML: {_reason(error)}') from None
+        raise FileFormatError(f'it is not YAML: {_reason(error)}') from None
     if not isinstance(data, dict):
-        raise FileFormatError('it holds no mapping: an input has the keys potential, data, fit and backend')
+        raise FileFormatError('it is empty' if data is None else 'it has to hold a mapping of keys to values')
     return InputDocument({str(key): value for key, value in data.items()}, lines, duplicates)
+
+
+def read_mapping(text: str) -> dict[str, Any]:
+    """Read any YAML file of settings by the same rules, as a mapping.
+
+    :param text: content of the file.
+    :raises UnsafeFileError: as :func:`read_document`.
+    :raises FileFormatError: as :func:`read_document`, and if a key stands twice.
+    """
+    document = read_document(text)
+    for path, first, line in document.duplicates:
+        raise FileFormatError(f'{dotted(path)} stands twice, in lines {first} and {line}: remove one')
+    return document.data
 
 
 def _reason(error: Exception) -> str:

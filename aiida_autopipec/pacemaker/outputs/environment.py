@@ -57,6 +57,7 @@ class Environment(_Section):
     :param variables: those of scheduler, CUDA and OpenMP that were set.
     :param cpus: that the job may use.
     :param memory_limit_mb: of the job, or else of the node (MiB).
+    :param other_nodes: how many nodes of the partition are like that of the job and in service; ``None`` without SLURM.
     :param gpus: what the NVIDIA driver shows; ``None`` where nobody asked.
     :param cuda_driver: newest CUDA version that the driver knows, such as ``12.4``.
     :param tensorflow_build: CUDA and cuDNN versions that TensorFlow was built for; empty for a CPU build.
@@ -76,6 +77,7 @@ class Environment(_Section):
     variables: dict[Text, Text] = Field(max_length=50)
     cpus: Count | None
     memory_limit_mb: Count | None
+    other_nodes: Count | None = None
     gpus: list[Gpu] | None = Field(max_length=64)
     cuda_driver: Text | None
     tensorflow_build: dict[Text, Text] | None = Field(max_length=10)

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY
 from aiida_autopipec.pacemaker.errors import FileFormatError, UnsafeFileError
 
 #: Largest potential that is parsed (bytes); 10 000 functions take about 2 MB.
@@ -167,11 +168,12 @@ def strip_fit_history(text: str) -> str:
 
 
 def canonical_potential_text(text: str) -> str:
-    """Return the potential without time stamps, user and versions, for a comparison byte for byte.
+    """Return the potential without time stamps, user, versions and what this package noted, to compare byte for byte.
 
     :param text: content of the ``.yaml`` file.
     """
-    return _without_metadata(text, lambda key: key in _TIMES_AND_USER or key.endswith('_version'))
+    unwanted = {*_TIMES_AND_USER, METADATA_KEY}
+    return _without_metadata(text, lambda key: key in unwanted or key.endswith('_version'))
 
 
 def with_metadata(text: str, key: str, value: str) -> str:

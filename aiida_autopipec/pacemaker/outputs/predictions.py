@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,20 @@ class Predictions:
             'mae_forces_mev_per_angstrom': float(np.mean(forces)),
             'max_error_forces_mev_per_angstrom': float(np.max(forces)),
         }
+
+    def plus(self, energy: NDArray[np.float64], forces: NDArray[np.float64]) -> Predictions:
+        """Return the predictions with something added to both sides, which leaves the errors as they are.
+
+        :param energy: ``(n,)`` in eV.
+        :param forces: ``(a, 3)`` in eV/Å.
+        """
+        return replace(
+            self,
+            energy=self.energy + energy,
+            energy_predicted=self.energy_predicted + energy,
+            forces=self.forces + forces,
+            forces_predicted=self.forces_predicted + forces,
+        )
 
     def rows_among(self, names: NDArray[np.str_]) -> NDArray[np.int64]:
         """Return the row of each structure in a dataset.

@@ -36,7 +36,7 @@ class Attempt:
 class StitchedCurve:
     """The curve of the way to a result: what another run repeated or left aside is not in it.
 
-    :param metrics: with the column :data:`ATTEMPT`; ``iter_num`` and ``ladder_step`` go on from run to run.
+    :param metrics: with the column ``attempt``; ``iter_num`` and ``ladder_step`` go on from run to run.
     :param test_metrics: the same for the test set.
     """
 
@@ -49,7 +49,7 @@ def stitch(attempts: Sequence[Attempt]) -> StitchedCurve:
 
     A run starts with the loss of the state that it goes on from: that finds the row where it sets in. What the run
     before had done after that row is lost and dropped, and the start is not repeated. So every iteration stands there
-    once, and :attr:`Metrics.n_iterations` of the result counts those that led to it.
+    once, and ``n_iterations`` of the resulting metrics counts those that led to it.
 
     :param attempts: runs in their order; those without a row are left out.
     """

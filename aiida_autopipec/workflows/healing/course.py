@@ -18,7 +18,7 @@ from aiida_autopipec.pacemaker.restart import (
     is_export_only,
     rest_of,
 )
-from aiida_autopipec.workflows.healing.remedies import nodes_of, without_nodes
+from aiida_autopipec.workflows.healing.remedies import names_nodes, nodes_of, without_nodes
 
 EXPORTS = {'yaml2yace': 'lammps_potential', 'activeset': 'active_set'}
 """Outputs by the port of the program that makes them."""
@@ -59,7 +59,8 @@ class TrainingCourse(BaseRestartWorkChain):
             for port in EXPORTS:
                 codes.pop(port, None)
         self.ctx.inputs.codes = codes
-        self.ctx.story.append({'goes_on_from': self.ctx.state_from, 'change': self.ctx.note})
+        exports = is_export_only(self.ctx.todo[0])
+        self.ctx.story.append({'goes_on_from': self.ctx.state_from, 'change': self.ctx.note, 'export_only': exports})
         self.ctx.note = None
         return super().run_process()
 
@@ -110,7 +111,7 @@ class TrainingCourse(BaseRestartWorkChain):
         if self.ctx.stalled >= limit:
             return self.give_up('ERROR_NO_PROGRESS', calculation, attempts=self.ctx.stalled)
         if self.ctx.fresh is not None:
-            self._start_from(calculation.outputs.interim_potential)
+            self._start_from(calculation.outputs.interim_potential, self.ctx.iteration)
             position = Position(**self.ctx.fresh)
             rest = rest_of(self.ctx.todo[0], position)
             self.ctx.todo[:1] = [] if is_export_only(rest[0]) and len(self.ctx.todo) > 1 else rest
@@ -125,7 +126,7 @@ class TrainingCourse(BaseRestartWorkChain):
 
     def start_next(self, calculation: CalcJobNode, reason: str) -> ProcessHandlerReport:
         """Start the next of the jobs that are left from the potential of this one."""
-        self._start_from(calculation.outputs.potential)
+        self._start_from(calculation.outputs.potential, self.ctx.iteration)
         self.ctx.todo.pop(0)
         self.tell(calculation, reason)
         return ProcessHandlerReport(do_break=True)
@@ -134,11 +135,18 @@ class TrainingCourse(BaseRestartWorkChain):
         """Write and export a state as it is."""
         if self.ctx.stalled >= int(self.inputs.max_attempts_without_progress.value):
             return self.give_up('ERROR_NO_PROGRESS', calculation, attempts=self.ctx.stalled)
-        self.ctx.inputs.initial_potential = state
-        self.ctx.inputs.pop('parent_folder', None)
-        self.ctx.state, self.ctx.state_from = state, self.ctx.newest_from
+        self._start_from(state, self.ctx.newest_from)
         self.ctx.todo = [export_only(self.ctx.todo[0])]
         self.tell(calculation, reason)
+        return ProcessHandlerReport(do_break=True)
+
+    def take_state(self, calculation: CalcJobNode, reason: str) -> ProcessHandlerReport:
+        """Take the newest state for the end of what its job was to do: go on with what is left, or export it."""
+        if len(self.ctx.todo) < 2:
+            return self.export_state(calculation, self.ctx.newest, f'{reason}: the state is taken')
+        self._start_from(self.ctx.newest, self.ctx.newest_from)
+        self.ctx.todo.pop(0)
+        self.tell(calculation, f'{reason}: the state is taken, and what is left of the fit follows')
         return ProcessHandlerReport(do_break=True)
 
     def change_rest(self, config: dict[str, Any]) -> None:
@@ -147,13 +155,18 @@ class TrainingCourse(BaseRestartWorkChain):
         self.ctx.todo = [{**left, 'backend': backend} for left in self.ctx.todo]
 
     def try_elsewhere(self, calculation: CalcJobNode) -> str:
-        """Let the next job run on another node, where the scheduler can be told, and say so."""
+        """Let the next job run on another node, where there is one and the scheduler can be told, and say so.
+
+        SLURM refuses a job without a node that is left for it, and AiiDA then pauses the job until somebody looks.
+        """
         nodes = nodes_of(calculation)
         computer = calculation.computer
-        if nodes is None or computer is None or computer.scheduler_type != 'core.slurm':
+        stated = self.inputs.pace_train.metadata.options.get('custom_scheduler_commands', '')
+        if nodes is None or computer is None or computer.scheduler_type != 'core.slurm' or names_nodes(stated):
             return 'where the scheduler sends it'
-        options = self.options
-        options['custom_scheduler_commands'] = without_nodes(options.get('custom_scheduler_commands', ''), nodes)
+        if not environment_of(calculation).get('other_nodes'):
+            return 'where the scheduler sends it, as no other node like it is known'
+        self.options['custom_scheduler_commands'] = without_nodes(stated, nodes)
         return f'on another node than {nodes}'
 
     def is_first(self, remedy: str) -> bool:
@@ -171,10 +184,14 @@ class TrainingCourse(BaseRestartWorkChain):
         self.ctx.inputs.metadata = metadata
         return metadata.options
 
-    def _start_from(self, state: SinglefileData) -> None:
+    def _start_from(self, state: SinglefileData, number: int) -> None:
+        """Let the next job start from a state.
+
+        :param number: of the job that made it.
+        """
         self.ctx.inputs.initial_potential = state
         self.ctx.inputs.pop('parent_folder', None)
-        self.ctx.state, self.ctx.state_from = state, self.ctx.iteration
+        self.ctx.state, self.ctx.state_from = state, number
 
     # What comes out
 
@@ -218,17 +235,27 @@ class TrainingCourse(BaseRestartWorkChain):
         reported = [child for child in self.ctx.children if 'output_parameters' in child.outputs]
         if not reported:
             return {}
-        last = self.ctx.iteration if self.ctx.newest_from is None else self.ctx.newest_from
         made = [self.ctx.before, *(child.outputs for child in self.ctx.children)]
         curves = {
             f'attempt_{number:02d}': made[number]['learning_curve']
-            for number in way_to(last, [entry['goes_on_from'] for entry in self.ctx.story])
+            for number in self._way()
             if 'learning_curve' in made[number]
         }
         source = node if node in reported else reported[-1]
-        story = Dict({'attempts': self.ctx.story})
+        story = Dict({'attempts': self.ctx.story, **self.end_of_fit()})
         combined: dict[str, Node] = combine_attempts(story, source.outputs.output_parameters, **curves)
         return combined
+
+    def _way(self) -> list[int]:
+        """Return the numbers of the jobs that led to the newest state."""
+        last = self.ctx.iteration if self.ctx.newest_from is None else self.ctx.newest_from
+        return way_to(last, [entry['goes_on_from'] for entry in self.ctx.story])
+
+    def end_of_fit(self) -> dict[str, Any]:
+        """Return how the last minimisation ended: a job that only exports calls any state converged."""
+        fits = [number for number in self._way() if number == 0 or not self.ctx.story[number - 1]['export_only']]
+        report = parameters_of(self.ctx.children[fits[-1] - 1]) if fits and fits[-1] > 0 else {}
+        return {key: report.get(key) for key in ('converged', 'stop_reason')}
 
 
 def way_to(number: int, parents: list[int | None]) -> list[int]:
@@ -243,6 +270,12 @@ def way_to(number: int, parents: list[int | None]) -> list[int]:
         way.insert(0, following)
         following = parents[following - 1] if following > 0 else None
     return way
+
+
+def environment_of(calculation: CalcJobNode) -> dict[str, Any]:
+    """Return what the probe of a job said, empty if it said nothing."""
+    found: dict[str, Any] = calculation.outputs.environment.get_dict() if 'environment' in calculation.outputs else {}
+    return found
 
 
 def parameters_of(calculation: CalcJobNode) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class ContinuedCourse(TrainingCourse):
         stated = folder.creator.inputs.config.get_dict()
         own = self.ctx.inputs.config.get_dict()
         self.ctx.todo = rest_of(stated, position)
-        if 'ladder_step' in own['fit'] and 'ladder_step' not in stated['fit']:
+        if 'ladder_step' in (own.get('fit') or {}) and 'ladder_step' not in (stated.get('fit') or {}):
             self.ctx.todo.append(own)  # that job was to finish one step of the ladder
         self.ctx.before = found
         self.ctx.state = self.ctx.newest = self.ctx.inputs.initial_potential = found['interim_potential']

@@ -7,8 +7,8 @@ from typing import Any
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.orm import Int
 
-WARNINGS_FROM = 700
-"""Exit codes from here on mean: finished, with a warning."""
+from aiida_autopipec.calculations.exit_codes import WARNINGS_FROM
+from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 
 EXIT_CODES: dict[str, tuple[int, str]] = {
     'ERROR_NO_PROGRESS': (403, '{attempts} attempts in a row got no further; the last one: {cause}'),
@@ -26,6 +26,8 @@ EXIT_CODES: dict[str, tuple[int, str]] = {
 def define_limits(spec: WorkChainSpec) -> None:
     """Define how often and with how much a training is tried."""
     inputs: Any = spec.inputs
+    # after that pause aiida-core 2.9 counts from one again and looks at the first job once more instead of the newest
+    del inputs['pause_on_max_iterations']
     inputs['max_iterations'].default = lambda: Int(100)
     inputs['max_iterations'].help = 'Most jobs in all, however much progress they make.'
     spec.input(
@@ -58,6 +60,14 @@ def define_exit_codes(spec: WorkChainSpec) -> None:
     """Define one exit code for each way in which a training is given up."""
     for label, (status, message) in EXIT_CODES.items():
         spec.exit_code(status, label, message=message)
+    define_warnings(spec)
+
+
+def define_warnings(spec: WorkChainSpec) -> None:
+    """Define one exit code for each warning that a training finishes with: all outputs are there."""
+    for label, code in PaceTrainCalculation.exit_codes.items():
+        if code.status >= WARNINGS_FROM:
+            spec.exit_code(code.status, label, message=code.message)
     spec.exit_code(
         710,
         'WARNING_NOT_CONVERGED',

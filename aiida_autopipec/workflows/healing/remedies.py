@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,14 +57,18 @@ def nodes_of(calculation: CalcJobNode) -> str | None:
     return None
 
 
+def names_nodes(commands: str) -> bool:
+    """Tell whether commands for SLURM say on which nodes the job is to run, or not to run.
+
+    :param commands: ``custom_scheduler_commands`` of the user.
+    """
+    return re.search(r'^#SBATCH\b.*\s(--(nodelist|exclude|nodefile)\b|-[wxF])', commands, re.MULTILINE) is not None
+
+
 def without_nodes(commands: str, nodes: str) -> str:
     """Return the commands for SLURM with nodes on which the job must not run.
 
-    :param commands: ``custom_scheduler_commands`` of the job.
+    :param commands: ``custom_scheduler_commands`` of the user.
     :param nodes: as SLURM writes them, such as ``c1`` or ``c[1-2]``.
     """
-    lines = commands.splitlines()
-    mark = '#SBATCH --exclude='
-    known = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-    kept = [line for line in lines if not line.startswith(mark)]
-    return '\n'.join([*kept, mark + ','.join(dict.fromkeys([*known, nodes]))])
+    return '\n'.join([*commands.splitlines(), f'#SBATCH --exclude={nodes}'])

@@ -13,10 +13,11 @@ from aiida.orm import AbstractCode, Data, load_code
 from aiida_autopipec.calculations.defaults import with_defaults
 from aiida_autopipec.calculations.gpu_option import expected_gpus
 from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.errors import InputError
 from aiida_autopipec.workflows.protocols.facts import facts_of
 from aiida_autopipec.workflows.protocols.inputs import CHOSEN, settings_from_protocol
 from aiida_autopipec.workflows.protocols.loading import default_protocol, merged, protocol_names
-from aiida_autopipec.workflows.protocols.overrides import check_overrides
+from aiida_autopipec.workflows.protocols.overrides import check_arguments, check_overrides
 
 if TYPE_CHECKING:
     Base = WorkChain
@@ -74,14 +75,15 @@ class TrainingProtocols(Base):
         :param two_stages: train a second time from the first result, with more weight on energies.
         :raises InputError: if the data cannot be used, or an override is unknown or impossible; the message names it.
         """
+        check_overrides(overrides or {}, cls.spec().inputs)
+        check_arguments(cls.spec().inputs, codes=codes, options=options)
         stated = dict(overrides or {})
-        check_overrides(stated, cls.spec().inputs)
         training = merged(
             {'code': _loaded(code), 'codes': {key: _loaded(value) for key, value in (codes or {}).items()}},
             merged({'metadata': {'options': dict(options or {})}}, stated.pop('pace_train', {})),
         )
         data: dict[str, Any] = {
-            'datasets': {'data': datasets} if isinstance(datasets, Data) else dict(datasets or {}),
+            'datasets': _by_key(datasets),
             'structures': dict(structures or {}),
             'labels': dict(labels or {}),
             'test_datasets': dict(test_datasets or {}),
@@ -126,6 +128,17 @@ def _fill(namespace: Any, values: Mapping[str, Any]) -> None:
             _fill(below, value)
         else:
             setattr(namespace, key, value)
+
+
+def _by_key(datasets: Any) -> dict[str, Data]:
+    """Return data by key, however the user gave them.
+
+    :raises InputError: if they are no nodes.
+    """
+    given = {'data': datasets} if isinstance(datasets, Data) else datasets or {}
+    if not isinstance(given, Mapping) or not all(isinstance(node, Data) for node in given.values()):
+        raise InputError(f'`datasets` has to be a node, or nodes by any key, but is {datasets!r}')
+    return dict(given)
 
 
 def _loaded(code: AbstractCode | str) -> AbstractCode:

@@ -13,6 +13,9 @@ from aiida_autopipec.pacemaker.errors import ConfigError
 ARGUMENTS = ('datasets', 'structures', 'labels', 'test_datasets', 'conversion')
 """Ports that are arguments of their own: a protocol chooses by them."""
 
+MAPPINGS = ('rules', 'config', 'split', 'reference', 'refinement')
+"""Overrides that are merged key by key."""
+
 
 def check_overrides(overrides: Mapping[str, Any], ports: PortNamespace) -> None:
     """Check that every key is ``rules`` or a port; what stands in ``config`` and ``rules`` is checked where it is read.
@@ -20,13 +23,32 @@ def check_overrides(overrides: Mapping[str, Any], ports: PortNamespace) -> None:
     :param ports: the inputs of the work chain.
     :raises ConfigError: with the key and the nearest known one.
     """
+    _check_mapping(overrides, 'overrides')
     for key, value in overrides.items():
         if key in ARGUMENTS:
             raise ConfigError(f'`overrides.{key}` is not possible: `{key}` is an argument of its own')
-        if key == 'rules':
-            _check_mapping(value, 'overrides.rules')
-        else:
+        if key in MAPPINGS:
+            _check_mapping(value, f'overrides.{key}')
+        if key != 'rules':
             _check_port(key, value, ports, 'overrides', [*ports, 'rules'])
+
+
+def check_arguments(
+    ports: PortNamespace, *, codes: Mapping[str, Any] | None, options: Mapping[str, Any] | None
+) -> None:
+    """Check that programs and options of the job have the names of ports.
+
+    :param ports: the inputs of the work chain.
+    :raises ConfigError: with the key and the nearest known one.
+    """
+    training: Any = ports['pace_train']
+    for name, stated, known in (
+        ('codes', codes, training['codes']),
+        ('options', options, training['metadata']['options']),
+    ):
+        _check_mapping(stated, name)
+        for key, value in (stated or {}).items():
+            _check_port(key, value, known, name, list(known))
 
 
 def _check_port(key: str, value: Any, ports: PortNamespace, path: str, known: list[str]) -> None:

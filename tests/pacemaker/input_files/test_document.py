@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aiida_autopipec.pacemaker.errors import FileFormatError, UnsafeFileError
-from aiida_autopipec.pacemaker.input_files.document import read_document
+from aiida_autopipec.pacemaker.input_files.document import read_document, read_mapping
 
 SCALARS = ['1e-8', '1.e3', '.5', '010', '0o17', '0x1F', '1_000', 'yes', 'No', 'on', 'true', 'True', '~', 'null',
            '12:30', '-.inf', '1.', '+3', 'text', '"7"', '-2.5E+3']  # fmt: skip
@@ -58,15 +58,15 @@ def bomb() -> str:
         ('a' * (16 * 1024 * 1024 + 1), UnsafeFileError, 'characters'),
         ('a: !!python/object/apply:os.system [ls]', FileFormatError, 'line 1'),
         ('a: b: c', FileFormatError, 'line 1'),
-        ('a: !!int foo', FileFormatError, 'no YAML'),
+        ('a: !!int foo', FileFormatError, 'not YAML'),
         ('a: [1, 2', FileFormatError, 'line'),
-        ('? [1]\n: 2', FileFormatError, 'no YAML'),
-        ('- 1\n- 2', FileFormatError, 'no mapping'),
-        ('', FileFormatError, 'no mapping'),
-        ('a: 1\n---\nb: 2', FileFormatError, 'no YAML'),
-        ('a: "\x00"', FileFormatError, 'no YAML'),
-        (f'a: {"9" * 5000}', FileFormatError, 'no YAML'),
-        ('a: *nothing', FileFormatError, 'no YAML'),
+        ('? [1]\n: 2', FileFormatError, 'not YAML'),
+        ('- 1\n- 2', FileFormatError, 'a mapping'),
+        ('', FileFormatError, 'empty'),
+        ('a: 1\n---\nb: 2', FileFormatError, 'not YAML'),
+        ('a: "\x00"', FileFormatError, 'not YAML'),
+        (f'a: {"9" * 5000}', FileFormatError, 'not YAML'),
+        ('a: *nothing', FileFormatError, 'not YAML'),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else '',
 )
@@ -86,3 +86,10 @@ def test_the_safe_reader_needs_no_libyaml(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == str(read_document('a: 010\nb: {c: 1e-8, d: yes}\n'))
+
+
+def test_a_file_of_settings_names_each_key_once() -> None:
+    """The second of two equal keys would win without a word; all else is as in an input."""
+    with pytest.raises(FileFormatError, match=r'fit\.maxiter stands twice, in lines 2 and 3'):
+        read_mapping('fit:\n  maxiter: 1\n  maxiter: 2\n')
+    assert read_mapping('No: 1e-8') == {'No': 1e-8}

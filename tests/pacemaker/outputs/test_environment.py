@@ -22,7 +22,14 @@ def content(**changes: Any) -> bytes:
 
 def test_everything_is_kept() -> None:
     """What the probe wrote comes back as it was."""
-    assert parse_environment(content()).as_dict() == GOOD
+    facts = {**GOOD, 'other_nodes': 3}
+    assert parse_environment(content(other_nodes=3)).as_dict() == facts
+
+
+def test_an_earlier_probe_is_read() -> None:
+    """Before it was asked for, a probe said nothing of other nodes."""
+    assert 'other_nodes' not in GOOD
+    assert parse_environment(content()).other_nodes is None
 
 
 @pytest.mark.parametrize(

@@ -222,3 +222,21 @@ def test_fast_trains_in_two_stages(build: Any, programs: dict[str, Any]) -> None
     assert node.outputs.potential == second.outputs.potential
     assert node.outputs.output_parameters['iterations'] == 2
     assert 'lammps_potential' in node.outputs
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'sentence'),
+    [
+        ({'datasets': 12}, '`datasets` has to be a node'),
+        ({'codes': {'yaml2yac': 'a@b'}}, 'did you mean `codes.yaml2yace`'),
+        ({'options': {'prepend_txt': ''}}, 'did you mean `options.prepend_text`'),
+        ({'overrides': [1]}, '`overrides` has to be a mapping'),
+        ({'overrides': {'config': 3}}, r'`overrides\.config` has to be a mapping'),
+        ({'overrides': {'restart': {'max_attemts_without_progress': 1}}}, r'restart\.max_attempts_without_progress'),
+    ],
+)
+def test_wrong_arguments_are_named(aiida_code_installed: Any, arguments: dict[str, Any], sentence: str) -> None:
+    """What is not possible is told in a sentence, not by what fails because of it."""
+    code = aiida_code_installed(label='any', filepath_executable='/nowhere/pacemaker')
+    with pytest.raises(InputError, match=sentence):
+        TrainPotentialWorkChain.get_builder_from_protocol(code, **arguments)

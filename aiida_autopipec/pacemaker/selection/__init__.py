@@ -1,0 +1,1 @@
+"""Selection of structures: what can be asked for, what travels with the job, and what comes back."""
