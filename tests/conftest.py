@@ -128,7 +128,7 @@ def localhost(aiida_profile: Any, tmp_path_factory: pytest.TempPathFactory) -> A
     ).store()
     computer.set_minimum_job_poll_interval(0.2)
     computer.set_default_mpiprocs_per_machine(1)
-    computer.configure(safe_interval=0.0)
+    computer.configure(safe_interval=0.0, use_login_shell=False)
     return computer
 
 

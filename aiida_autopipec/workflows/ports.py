@@ -58,7 +58,7 @@ def define_data_ports(spec: WorkChainSpec) -> None:
         spec,
         'reference',
         validator=validate_reference,
-        purpose='What is subtracted before training: energies of single atoms, and a reference potential; see Reference.',
+        purpose='What is subtracted before training: energies of atoms, and a reference potential; see Reference.',
     )
     spec.input(
         'on_conflict',

@@ -52,7 +52,7 @@ def programs(profile: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     ).store()
     computer.set_minimum_job_poll_interval(0.2)
     computer.set_default_mpiprocs_per_machine(1)
-    computer.configure(safe_interval=0.0)
+    computer.configure(safe_interval=0.0, use_login_shell=False)
     return {
         program: InstalledCode(
             label=program,

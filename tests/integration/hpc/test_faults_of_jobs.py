@@ -429,7 +429,7 @@ def disturbed(
 ) -> dict[str, Training]:
     """Return trainings whose own job is disturbed."""
     return disturb(
-        900,
+        800,
         walltime_twice=(walltime(0, 1), {'dataset': large}),
         walltime=(walltime(0), {'dataset': large}),
         terminated=(terminated, {}),
@@ -479,18 +479,20 @@ def silent(disturb: Any, undisturbed: Training, large: PaceDatasetData) -> dict[
 # What has to hold
 
 
-def check(training: Training, undisturbed: Training, ends: list[int]) -> None:
+def check(training: Training, undisturbed: Training, ends: list[int], *, more: int = 0) -> None:
     """Check that nothing is lost and nothing is counted twice, and that the potential is as good as undisturbed.
 
     :param ends: exit status of each job.
+    :param more: how many iterations more than asked for there may be.
     """
     check_ends(training, 0, ends)
     node, reference = training.node, undisturbed.node
     assert set(node.outputs) == set(reference.outputs)
     parameters = node.outputs.output_parameters
     assert [attempt['exit_status'] for attempt in parameters['attempts']] == ends
-    assert parameters['iterations'] == MAXITER
-    assert column(training, 'iter_num').tolist() == list(range(MAXITER + 1))
+    iterations = parameters['iterations']
+    assert MAXITER <= iterations <= MAXITER + more
+    assert column(training, 'iter_num').tolist() == list(range(iterations + 1))
     losses = column(training, 'loss')
     assert np.all(np.diff(losses) < 0), 'an iteration that is made twice has its loss twice'
     assert losses[0] == pytest.approx(column(undisturbed, 'loss')[0], rel=1e-6)
@@ -672,7 +674,8 @@ def starts(room: Any, training: Training) -> list[str]:
 def test_a_dead_slurmd(silent, undisturbed):
     """A job on a node that no longer answers is gone on with elsewhere, while it goes on writing unheard."""
     training = silent['for_good']
-    check(training, undisturbed, [140, 0])
+    # its files are copied one after the other while it writes: the state may be an iteration ahead of the log
+    check(training, undisturbed, [140, 0], more=1)
     first = training.jobs[0].outputs.output_parameters['iterations']
     assert len((training.folder() / 'metrics.txt').read_text().splitlines()) - 2 > first
 
