@@ -8,8 +8,10 @@ from typing import Any
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
+from aiida.orm import RemoteData
 
 from aiida_autopipec.calculations.defaults import RESOURCES, with_defaults
+from aiida_autopipec.calculations.single_run import run_once
 
 Validator = Callable[[Mapping[str, Any], Any], str | None]
 
@@ -22,17 +24,29 @@ class PaceJob(CalcJob):
         super().__init__(with_defaults(inputs or {}), *args, **kwargs)
 
     def presubmit(self, folder: Folder) -> CalcInfo:
-        """Write all files of the job, then let the job change its script."""
+        """Write all files of the job, then let the job change its script, which runs once if it is submitted twice."""
         calcinfo = super().presubmit(folder)
         if 'remote_folder' in self.inputs:
             return calcinfo  # an import of what has run already has no script
         filename = self.options.submit_script_filename
         with folder.open(filename) as handle:
             script = handle.read()
-        changed = self.change_script(script, calcinfo)
+        changed = run_once(self.change_script(script, calcinfo))
         with folder.open(filename, 'w') as handle:
             handle.write(changed)
         return calcinfo
+
+    def parse(self, retrieved_temporary_folder: Any = None, existing_exit_code: Any = None) -> Any:
+        """Parse what was retrieved, with the node of the job's folder where that was lost.
+
+        A daemon that is killed just after an upload leaves a job that counts as uploaded and has no `remote_folder`
+        (`task_upload_job` of aiida-core 2.9.4); it would fail for the want of that output alone.
+        """
+        path = self.node.get_remote_workdir()
+        if path is not None and 'remote_folder' not in self.outputs and 'remote_folder' not in self.inputs:
+            link = self.node.base.links.get_outgoing(link_label_filter='remote_folder').first()
+            self.out('remote_folder', RemoteData(path, computer=self.node.computer) if link is None else link.node)
+        return super().parse(retrieved_temporary_folder, existing_exit_code)
 
     def change_script(self, script: str, calcinfo: CalcInfo) -> str:
         """Return the script with the probe directly before the programs, after all that prepares them.

@@ -12,6 +12,8 @@ BASIS_DATA = 'basis.pckl.gzip'
 INITIAL_POTENTIAL = 'initial_potential.yaml'
 POTENTIAL = 'potential.yaml'
 ACTIVE_SET = 'potential.asi'
+LOCK = '.autopipec-lock'
+END_OF_SCRIPT = '.autopipec-end'
 KNOWN_ACTIVE_SET = 'known.asi'
 
 # written by the programs

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from aiida.engine.utils import instantiate_process
+from aiida.manage.manager import get_manager
 from aiida.orm import RemoteData, SinglefileData
 
 from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
@@ -117,3 +119,12 @@ def test_a_restart_stays_on_its_computer(written, inputs, aiida_localhost):
     parent = RemoteData(computer=aiida_localhost, remote_path='/scratch/earlier')
     with pytest.raises(ValueError, match=r'`parent_folder` is on the computer'):
         written(PaceTrainCalculation, **inputs, parent_folder=parent)
+
+
+def test_a_folder_that_the_daemon_forgot_is_an_output(inputs):
+    """A daemon that is killed right after the upload leaves no `remote_folder`, for want of which a job would fail."""
+    process = instantiate_process(get_manager().get_runner(), PaceTrainCalculation, **inputs)
+    process.node.set_remote_workdir('/scratch/ab/cd')
+    assert process.parse() == PaceTrainCalculation.exit_codes.ERROR_NO_RETRIEVED_FOLDER
+    process.update_outputs()
+    assert process.node.outputs.remote_folder.get_remote_path() == '/scratch/ab/cd'

@@ -359,7 +359,8 @@ def test_the_environment_is_a_node(parse, files_of, make_dataset):
     """Versions and place of the run stand in a node of their own and in the report."""
     files = files_of('ok') | environment_file()
     parsed = parse(ENTRY_POINT, files, {'dataset': make_dataset()})
-    assert parsed.outputs['environment'].get_dict() == json.loads(files['environment.json'])
+    written = json.loads(files['environment.json'])
+    assert parsed.outputs['environment'].get_dict() == {'other_nodes': None, **written}
     assert parsed.parameters['environment'] == parsed.outputs['environment'].get_dict()
 
 

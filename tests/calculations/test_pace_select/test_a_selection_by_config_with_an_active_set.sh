@@ -1,4 +1,6 @@
+[ ! -e .autopipec-end ] || exit 0
 sh with_pacemaker_python.sh /opt/pacemaker/bin/pace_select probe.py > probe.out 2> probe.err || [ $? -ne 3 ] || exit 3
 '/opt/pacemaker/bin/pacemaker' 'basis.yaml' '--dry-run'  > 'pacemaker.out' 2> 'pacemaker.err'
 sh with_pacemaker_python.sh /opt/pacemaker/bin/pace_select select_structures.py > select_structures.out 2> select_structures.err
 [ -e selection.json ] || '/opt/pacemaker/bin/pace_select' '-p' 'target_potential.yaml' '-a' 'known.asi' '-o' 'selected.pkl.gz' '-g' '1.01' '-i' '300' '-b' 'auto' '-r' '2' '-mem' 'auto' 'candidates.pckl.gzip'  > 'pace_select.out' 2> 'pace_select.err'
+touch .autopipec-end

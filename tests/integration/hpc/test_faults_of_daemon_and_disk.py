@@ -37,8 +37,8 @@ pytestmark = [pytest.mark.hpc, pytest.mark.daemon]
 
 MAXITER = 20
 AS_GOOD = 2.0
-"""By which factor the loss may be larger where the optimiser has forgotten its curvature; undisturbed runs that differ
-by noise in the start spread as much after so few iterations."""
+"""By which factor the loss may be larger where the optimiser has forgotten its curvature: this fit is nonlinear and far
+from its end, where ways part. Up to the interruption the losses have to be equal."""
 
 CODES = PaceTrainCalculation.exit_codes
 RETRIEVAL = 'Waiting for transport task: retrieve'
