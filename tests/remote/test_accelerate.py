@@ -139,7 +139,7 @@ def linear_only(settings: dict[str, Any]) -> None:
     settings['fit']['trainable_parameters'] = {'ALL': ['func']}
 
 
-def tested(settings: dict[str, Any]) -> None:
+def with_test_set(settings: dict[str, Any]) -> None:
     """Give it a test set: weights are those of both sets together."""
     settings['data']['test_filename'] = 'test.pckl.gzip'
     settings['fit']['weighting'] = WEIGHTING
@@ -161,7 +161,7 @@ CASES = {
     'smooth radial functions': loss(w0_rad=1e-6, w1_rad=1e-7, w2_rad=1e-8),
     'weights by energy': fit(weighting=WEIGHTING),
     'core repulsion': core_repulsion,
-    'a test set': tested,
+    'a test set': with_test_set,
     'two elements': alloyed,
     'one of two elements frozen': half_frozen,
 }
