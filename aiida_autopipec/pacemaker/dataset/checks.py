@@ -17,6 +17,9 @@ MAX_ATOMIC_NUMBER = 118
 MIN_CELL_VOLUME = 1e-6
 """Å³: a periodic cell of less is flat within rounding."""
 
+LARGEST = 1e100
+"""Beyond it no length, energy or force is real, and sums of squares overflow."""
+
 _DTYPES: dict[str, Any] = {
     'numbers': np.int32,
     'offsets': np.int64,
@@ -167,14 +170,16 @@ def check_same_fields(labels: Sequence[Collection[str]]) -> None:
 
 def _check_finite(field: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     array = arrays[field]
-    if np.isfinite(array).all():
+    # of NaN every comparison is false
+    if array.max(initial=-LARGEST) <= LARGEST and array.min(initial=LARGEST) >= -LARGEST:
         return
-    first = int(np.argwhere(~np.isfinite(array))[0][0])
+    first = int(np.argwhere(~(np.abs(array) <= LARGEST))[0][0])
     per_atom = field in ('positions', 'forces', 'force_weights')
     row = _row_of_atom(arrays, first) if per_atom else first
     where = f' of atom {first - int(arrays["offsets"][row])}' if per_atom else ''
+    what = 'too large to be real' if np.isfinite(array[first]).all() else 'missing or not finite'
     raise DatasetError(
-        f'the {_WORDS[field]}{where} in structure {row} ({_name(arrays, row)}) is missing or not finite: '
+        f'the {_WORDS[field]}{where} in structure {row} ({_name(arrays, row)}) is {what}: '
         f'{array[first].tolist()}; remove the structure or compute it again'
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.cost.facts import DataFacts
-from aiida_autopipec.pacemaker.errors import DatasetError
+from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError
 from aiida_autopipec.workflows.protocols.choices import choose
 from aiida_autopipec.workflows.protocols.loading import default_protocol, merged, protocol_settings
 from aiida_autopipec.workflows.protocols.rules import Rules
@@ -60,6 +60,8 @@ def settings_from_protocol(
     :raises ConfigError: if there is no such protocol, or a setting is unknown or impossible; the message names it.
     :raises DatasetError: if nothing can be learned from the data, or their reference energies are not known.
     """
+    if not isinstance(two_stages, bool):
+        raise ConfigError(f'`two_stages` has to be true or false, but is {two_stages!r}')
     stated = dict(overrides or {})
     backend = (stated.get('config') or {}).get('backend') or {}
     evaluator = backend.get('evaluator', evaluator)

@@ -73,6 +73,7 @@ def test_wrong_shape_names_the_field(field: str, value: Any) -> None:
         ('energy', with_nan((2,), 1), 'the energy in structure 1 (`b`)'),
         ('energy_corrected', with_nan((2,), 1), 'the corrected energy in structure 1 (`b`)'),
         ('forces', with_nan((3, 3), 2, 1), 'the forces of atom 0 in structure 1 (`b`)'),
+        ('forces', [[0.0] * 3, [0.0] * 3, [0.0, -1e200, 0.0]], '(`b`) is too large to be real'),
         ('positions', with_nan((3, 3), 1, 0), 'the positions of atom 1 in structure 0 (`a`)'),
         ('cells', with_nan((2, 3, 3), 0, 0, 0), 'the cell in structure 0 (`a`)'),
         ('energy', [np.inf, 0.0], 'the energy in structure 0 (`a`)'),

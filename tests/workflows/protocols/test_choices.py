@@ -157,6 +157,8 @@ def test_two_stages_weight_forces_and_then_energies() -> None:
     assert settings.refinement is not None
     assert settings.config['fit']['loss']['kappa'] > 0.5 > settings.refinement['loss']['kappa']
     assert chosen(crystals(3)).refinement is None
+    with pytest.raises(ConfigError, match="`two_stages` has to be true or false, but is 'yes'"):
+        chosen(crystals(3), two_stages='yes')
 
 
 @pytest.mark.parametrize(
