@@ -108,8 +108,8 @@ def systematic_sample(probabilities, start):
     :param start: in [0, 1).
     :return: ``(n,)`` truth values; their number differs by less than one from the sum of the probabilities.
     """
-    ends = np.cumsum(probabilities) + start
-    return np.floor(ends) > np.floor(ends - probabilities)
+    steps = np.floor(np.cumsum(np.concatenate([[start], probabilities])))  # each bound once: rounded, it counts for one
+    return np.diff(steps) > 0
 
 
 class GreedyLogDeterminant:

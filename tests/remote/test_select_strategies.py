@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 NAMES = ('random', 'leverage', 'greedy_logdet', 'farthest_point', 'kmeans')
@@ -105,6 +105,7 @@ def test_inclusion_probabilities_meet_the_budget(select, weights, data):
 
 
 @given(chances=st.lists(st.floats(0, 0.999), max_size=40), start=st.floats(0, 0.999999))
+@example(chances=[0.5, 0.7689701762637956, 0.5], start=0.5)  # a bound that falls on a whole number
 @settings(deadline=None)
 def test_systematic_sampling_hits_as_many_as_expected(select, chances, start):
     """The number of hits differs from the sum of the probabilities by less than one."""

@@ -26,6 +26,7 @@ from aiida_autopipec.workflows.pace_train import PaceTrainBaseWorkChain
 TEXT = (Path(__file__).parents[1] / 'fixtures' / 'pacemaker' / 'ok' / 'output_potential.yaml').read_text()
 LADDER = {'ladder_step': 5, 'ladder_type': 'power_order'}
 OURS = PaceTrainBaseWorkChain.exit_codes
+RESOURCES = {'num_machines': 1, 'num_mpiprocs_per_machine': 1}
 
 
 def potential():
@@ -277,7 +278,7 @@ def test_jobs_in_between_do_not_export(course, exported):
 
 def test_more_memory_where_it_is_allowed(course):
     """Memory is doubled up to the limit of the input."""
-    options = {'metadata': {'options': {'max_memory_kb': 3000, 'resources': {'num_machines': 1}}}}
+    options = {'metadata': {'options': {'max_memory_kb': 3000, 'resources': RESOURCES}}}
     training = course(training=options, max_memory_kb=Int(10000))
     asked = []
     for _ in range(2):
@@ -554,7 +555,7 @@ def test_once_on_another_node(course, slurm, label, end):
 )
 def test_the_last_node_is_not_excluded(course, slurm, others, stated):
     """Where no other node is known, or the user names nodes, SLURM would refuse the job, so none is excluded."""
-    options = {'resources': {'num_machines': 1}, 'custom_scheduler_commands': stated}
+    options = {'resources': RESOURCES, 'custom_scheduler_commands': stated}
     training = course(computer=slurm, training={'metadata': {'options': options}})
     environment = {'environment': Dict({'other_nodes': others})}
     assert training.job(status_of('ERROR_DISK_FULL'), place='c1', outputs=environment).status == 0

@@ -431,7 +431,8 @@ def test_a_disk_that_is_full_at_the_end(disk_full, reference):
 def killed(reference, room, train, training_job, verdi, wait_for_end):
     """Return a work chain that was killed."""
     node = train()
-    job = training_job(node, iterations=8, seconds=300)
+    job = training_job(node, seconds=300)
+    hold_at(room, job, 8)  # or it could come to its end before verdi has started
     verdi('process', 'kill', str(node.pk))
     wait_for_end(node, seconds=900)
     wait_for_end(job, seconds=900)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ def walltime(*jobs: int) -> Disturbance:
     def disturb(training: Training) -> Iterator[None]:
         for job in jobs:
             yield from training.reaches(1, job)
+            training.signal_fit(signal.SIGSTOP, job)  # SLURM takes up to 30 s, in which it could come to its end
             training.cluster.end_walltime(training.number(job))
 
     return disturb
@@ -328,6 +330,8 @@ def disturb(room: Any, train: Any) -> Callable[..., dict[str, Training]]:
         for name, (fault, inputs) in faults.items():
             trainings[name] = Training(train(**inputs), room)
             trainings[name].fault = fault(trainings[name])
+            for submitted in trainings.values():  # the first could have ended when the last one is submitted
+                go_on(submitted)
         end = time.monotonic() + seconds
         while not all(training.node.is_terminated for training in trainings.values()):
             running = [name for name, training in trainings.items() if not training.node.is_terminated]
@@ -345,7 +349,7 @@ def go_on(training: Training) -> None:
     if training.broken is None:
         try:
             next(training.fault, None)
-        except (AssertionError, OSError, RuntimeError) as exception:
+        except (AssertionError, OSError, RuntimeError, subprocess.SubprocessError) as exception:
             training.broken = exception
 
 
