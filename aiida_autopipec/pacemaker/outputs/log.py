@@ -96,8 +96,8 @@ class TrainingLog:
     :param no_new_functions: the last ladder step added nothing; also the normal end of a ladder.
     :param dry_run: Pacemaker was told to stop before the fit.
     :param saved: the output potential was written.
-    :param last_iteration: number of the last iteration of the minimisation that ran last; ``last_iteration_time`` when
-        it was logged, in the computer's local time.
+    :param iteration_times: number of each iteration of the minimisation that ran last, and when it was logged, in the
+        computer's local time.
     :param time_per_evaluation: the last time of one evaluation of the loss (µs/atom).
     :param start: first record of this run, in the computer's local time; ``end`` is the last.
     """
@@ -125,8 +125,7 @@ class TrainingLog:
     no_new_functions: bool = False
     dry_run: bool = False
     saved: bool = False
-    last_iteration: int | None = None
-    last_iteration_time: datetime | None = None
+    iteration_times: tuple[tuple[int, datetime], ...] = ()
     time_per_evaluation: float | None = None
     start: datetime | None = None
     end: datetime | None = None
@@ -179,7 +178,6 @@ def parse_log(text: str) -> TrainingLog:
     test = _last(r'^Test dataset size: (\d+) structures / (\d+) atoms', body)
     size = _last(r'^Total number of functions: (\d+) / number of parameters: (\d+)', body)
     target = _word(_TARGET, body)
-    iterations = [(record.time, match) for record in records if (match := _ITERATION.match(record.message))]
     tensorpot = _word(r'^tensorpot_version: (\S+)', body)
     return TrainingLog(
         pacemaker_version=_word(r'^pacemaker/pyace version: (\S+)', body),
@@ -210,13 +208,19 @@ def parse_log(text: str) -> TrainingLog:
         no_new_functions='No new function added after basis extension' in body,
         dry_run='Dry run is finished' in body,
         saved='Final potential is saved to' in body,
-        last_iteration=int(iterations[-1][1][1]) if iterations else None,
-        last_iteration_time=iterations[-1][0] if iterations else None,
+        iteration_times=_iteration_times(records),
         time_per_evaluation=_number(r'(?:Time/eval|Avg\. time): +([\d.]+) mcs/at', body),
         start=records[0].time if records else None,
         end=records[-1].time if records else None,
         hints=frozenset(hint for hint, pattern in _HINTS if pattern.search(body)),
     )
+
+
+def _iteration_times(records: list[LogRecord]) -> tuple[tuple[int, datetime], ...]:
+    """Return number and time of the iterations since their numbers last began anew."""
+    found = [(int(match[1]), record.time) for record in records if (match := _ITERATION.match(record.message))]
+    starts = [index for index in range(1, len(found)) if found[index][0] <= found[index - 1][0]]
+    return tuple(found[starts[-1] :] if starts else found)
 
 
 def _last_run(records: list[LogRecord]) -> list[LogRecord]:

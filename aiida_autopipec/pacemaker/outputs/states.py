@@ -179,7 +179,8 @@ def _position(info: PotentialInfo, cycle: int | None, minimisations: list[_Minim
         if fit.n_functions == info.total_functions and cycle in (None, fit.cycle)
     ]
     if not own:  # without metrics the log still counts; in a ladder and in cycles it counts the running minimisation
-        iteration = 0 if cycle is None else (log.last_iteration or 0) - _lag(info, log, log.last_iteration)
+        logged = log.iteration_times[-1][0] if log.iteration_times else 0
+        iteration = 0 if cycle is None else logged - _lag(info, log, logged)
         return Position(
             n_functions=info.total_functions,
             cycle=cycle or 0,
@@ -208,24 +209,39 @@ def _is_finished(index: int, minimisations: list[_Minimisation], log: TrainingLo
     return later or index < len(log.optimisations) or log.early_stopping is not None
 
 
-def _lag(info: PotentialInfo, log: TrainingLog, iteration: int | None) -> int:
-    """Return how many iterations a state is behind the metrics.
+def _lag(info: PotentialInfo, log: TrainingLog, iteration: int) -> int:
+    """Return how many iterations a state is behind the metrics; less than zero where rows were lost.
 
-    An iteration writes its row, then its line in the log, then its state: a job that is killed in between leaves the
-    state of the iteration before.
+    An iteration writes its row, then its line in the log, then its state, with the time in it. So the last line before
+    that time says which iteration it is: a job that is killed in between leaves the state of the iteration before, and
+    one that nobody could kill goes on while its files are retrieved, the states first.
 
     :param iteration: of the last row.
     """
-    if iteration is not None and log.last_iteration == iteration - 1:
-        return 1
+    times = log.iteration_times
+    if not times or times[-1][0] < iteration - 1:  # a log that breaks off says nothing of the end
+        return 0
+    logged = times[-1][0]
+    written = _time_of(info)
+    if written is None:
+        return int(logged == iteration - 1)
+    reached = [number for number, time in times if time <= written]
+    if not reached:
+        return iteration
+    if reached[-1] == logged == iteration - 1 and len(times) > 1:
+        # the line of the last row is missing: its state comes as much later as an iteration takes, the other at once
+        length = times[-1][1] - times[-2][1]
+        return int(written - times[-1][1] < length / 2)
+    return iteration - reached[-1]
+
+
+def _time_of(info: PotentialInfo) -> datetime | None:
+    """Return when a state was written, in the local time of the computer as in the log."""
     try:
         written = datetime.fromisoformat(info.metadata.get('intermediate_time', ''))
     except ValueError:
-        return 0
-    # a log that another system wrote with a time zone could not be compared
-    if log.last_iteration_time is None or written.tzinfo is not None:
-        return 0
-    return int(written < log.last_iteration_time)
+        return None
+    return None if written.tzinfo is not None else written
 
 
 def _minimisations(metrics: Metrics) -> Iterator[_Minimisation]:

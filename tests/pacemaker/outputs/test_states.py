@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aiida_autopipec.pacemaker.outputs import newest_state, parse_log, parse_metrics, salvage_metrics
@@ -34,9 +36,38 @@ def test_a_state_may_be_one_iteration_behind(killed):
     """Killed between row and state, a fit leaves the state of the iteration before."""
     files, metrics, log = killed
     files[STATE] = files[STATE].replace(
-        'intermediate_time: 2026-11-22 23:31:31.8', 'intermediate_time: 2026-11-22 23:31:31.7'
+        'intermediate_time: 2026-11-22 23:31:31.8', 'intermediate_time: 2026-11-22 23:31:31.75'
     )
     assert newest(files, metrics, log)[0].position.iteration == 10
+
+
+def test_a_row_without_its_line_has_its_state_or_not(killed):
+    """Where the last line of the log is missing, the time of the state tells which iteration it is."""
+    files, metrics, log = killed
+    lines = log.splitlines(keepends=True)
+    last = max(number for number, line in enumerate(lines) if 'Iteration   #11' in line)
+    shortened = ''.join(lines[:last])
+    assert newest(files, metrics, shortened)[0].position.iteration == 11
+    ninth = re.search(r'(\S+ \S+),(\d+) - \S+ - INFO - Iteration   #9 ', log)
+    tenth = re.findall(r'(\S+ \S+),(\d+) - \S+ - INFO - \n-+FIT STATS-+\nIteration: +#10 ', log)[-1]
+    assert tenth > ninth.groups()
+    files[STATE] = re.sub('intermediate_time: .*', f'intermediate_time: {tenth[0]}.{tenth[1]}500', files[STATE])
+    assert newest(files, metrics, shortened)[0].position.iteration == 10
+
+
+def test_a_fit_that_goes_on_while_its_files_are_retrieved(killed):
+    """The states are retrieved first, so one may be some iterations behind metrics and log."""
+    files, metrics, log = killed
+    seventh = re.search(r'(\S+ \S+),(\d+) - \S+ - INFO - Iteration   #7 ', log)
+    time = f'{seventh[1]}.{seventh[2]}500'
+    files[STATE] = re.sub('intermediate_time: .*', f'intermediate_time: {time}', files[STATE])
+    assert newest(files, metrics, log)[0].position.iteration == 7
+
+
+def test_a_log_that_breaks_off_says_nothing_of_the_end(killed):
+    """A disk that was full when the log was written does not make iterations count twice."""
+    files, metrics, log = killed
+    assert newest(files, metrics, log[: log.index('Iteration   #5 ')])[0].position.iteration == 11
 
 
 def test_without_metrics_the_log_counts(killed):
@@ -91,13 +122,6 @@ def test_early_stopping_ends_a_minimisation_that_crashed(read):
     text = read('ok', 'output_potential.yaml').encode()
     state, _ = newest_state({STATE: text}, parse_metrics(read(run, 'metrics.txt')), parse_log(read(run, 'stderr.txt')))
     assert state.position.finished
-
-
-def test_a_row_that_the_log_does_not_have_yet_has_no_state(killed):
-    """Killed between row and log, a fit leaves the state of the iteration before too."""
-    files, metrics, log = killed
-    shorter = log[: log.rindex('2026-11-22 23:31:31,818')]
-    assert newest(files, metrics, shorter)[0].position.iteration == 10
 
 
 def test_a_complete_state_is_taken_as_it_ended(read):
