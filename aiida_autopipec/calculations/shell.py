@@ -14,7 +14,9 @@ from typing import Any
 
 from aiida.orm import AbstractCode, Data, FolderData, RemoteData, SinglefileData
 
+from aiida_autopipec.calculations.validation import recorded_reference
 from aiida_autopipec.pacemaker import commands
+from aiida_autopipec.pacemaker.config.twice import repels
 from aiida_autopipec.pacemaker.errors import ConfigError, InputError
 
 # the programs open a dataset of no other name, and pace_yaml2yace says which format a file has by its ending
@@ -93,8 +95,10 @@ def augment_inputs(
     :param parameters: :class:`~aiida_autopipec.pacemaker.commands.AugmentParameters`.
     :param options: of the job, such as ``resources`` and ``queue_name``.
     :raises ConfigError: if a setting is unknown or not possible.
+    :raises InputError: if a potential that repels was subtracted before the training.
     """
     settings = commands.parse_parameters(commands.AugmentParameters, parameters or {})
+    _refuse_second_repulsion('pace_augment', potential)
     nodes = {'potential': potential, 'dataset': dataset} | ({} if active_set is None else {'active_set': active_set})
     arguments = commands.augment_arguments(
         potential='{potential}',
@@ -126,9 +130,11 @@ def corerep_inputs(
     :param parameters: :class:`~aiida_autopipec.pacemaker.commands.CoreRepulsionParameters`.
     :param options: of the job, such as ``resources`` and ``queue_name``.
     :raises ConfigError: if a setting is unknown or not possible.
-    :raises InputError: if there is nothing to compute the inner cutoffs from, or something that would not be used.
+    :raises InputError: if there is nothing to compute the inner cutoffs from, or something that would not be used; or
+        if a potential that repels was subtracted before the training.
     """
     settings = commands.parse_parameters(commands.CoreRepulsionParameters, parameters or {})
+    _refuse_second_repulsion('pace_corerep', potential)
     given = {'active_set': active_set, 'dataset': dataset}
     sources = {key: node for key, node in given.items() if node is not None}
     if settings.inner_cutoff is None and len(sources) < len(given):
@@ -201,6 +207,18 @@ def _check_runs(code: AbstractCode, runs: Mapping[str, Runs]) -> None:
                 f'`{key}` of `runs` lies on `{there and there.label}` and the code on `{here and here.label}`; '
                 'use a code on that computer'
             )
+
+
+def _refuse_second_repulsion(program: str, potential: SinglefileData) -> None:
+    """Refuse to give Pacemaker's repulsion to a potential to which a simulation adds another one.
+
+    :raises InputError: if that is so, or what the potential says of it cannot be read.
+    """
+    if name := repels(recorded_reference(potential)):
+        raise InputError(
+            f'the potential {name} was subtracted before `potential` was trained, and a simulation adds it again: '
+            f'with {program} atoms would be kept apart twice; train without that reference to use {program}'
+        )
 
 
 def _inputs(

@@ -16,6 +16,7 @@ from aiida_autopipec.calculations.pacemaker_version import version_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.commands import ActiveSetParameters, parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig, config_problems, config_remarks
+from aiida_autopipec.pacemaker.config.twice import repulsion_problem
 from aiida_autopipec.pacemaker.cost import AssumedData, cost_remarks
 from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY, difference, from_metadata
 from aiida_autopipec.pacemaker.dataset.reference import EXTREME_ENERGIES
@@ -81,6 +82,7 @@ def validate_training(inputs: Mapping[str, Any], _: Any) -> str | None:
         or stopping_problem(config, has_test_set='test_dataset' in inputs)
         or test_set_problem(datasets)
         or weights_problem(config, datasets)
+        or repulsion_problem(config, inputs['dataset'].reference)
         or next(filter(None, (energies_problem(config, dataset) for dataset in datasets.values())), None)
         or elements_problem(_elements(config, inputs), datasets)
         or _problem(lambda: check_references(datasets, inputs.get('initial_potential', None)))

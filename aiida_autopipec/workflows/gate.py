@@ -10,7 +10,7 @@ from aiida.engine import ExitCode, ToContext, WorkChain
 from aiida.engine.processes.workchains.workchain import WorkChainSpec
 from aiida.orm import ArrayData, Dict, FolderData
 
-from aiida_autopipec.calculations.exit_codes import WARNINGS_FROM
+from aiida_autopipec.calculations.exit_codes import gave_result
 from aiida_autopipec.calculations.functions.export import export_potential
 from aiida_autopipec.calculations.validate import ValidateCalculation
 from aiida_autopipec.data.validation_inputs import parameters_of
@@ -51,6 +51,13 @@ class GateSteps(WorkChain):
             'ERROR_VALIDATION_FAILED',
             message='The potential is trained, but did not pass its validation: {reason}',
         )
+        spec.exit_code(
+            405,
+            'ERROR_VALIDATION_BROKE',
+            message='The potential is trained, but whether it is safe is not known, as its validation broke: {reason}',
+        )
+        warning: ExitCode = ValidateCalculation.exit_codes.WARNING_CHECKS_FAILED
+        spec.exit_code(warning.status, 'WARNING_CHECKS_FAILED', message=warning.message or '')
 
     def should_hand_on(self) -> bool:
         """Tell whether the potential was exported."""
@@ -78,20 +85,19 @@ class GateSteps(WorkChain):
         return ToContext(validation=self.submit(ValidateCalculation, inputs))
 
     def inspect_validation(self) -> ExitCode | None:
-        """Hand on what was found, and end with an error if a required check is not passed."""
+        """Hand on what was found; end if a required check is not passed, or if nothing could be checked."""
         calculation = self.ctx.validation
         for port, name in (('report', 'validation_report'), ('curves', 'validation_curves')):
             if port in calculation.outputs:
                 self.out(name, calculation.outputs[port])
-        if calculation.is_finished_ok:
-            return None
+        if gave_result(calculation):
+            return None  # a warning is what the work chain ends with
         reason = (
             f'{calculation.process_label}<{calculation.pk}>: {calculation.exit_message or calculation.process_state}'
         )
         self.report(reason)
-        if (calculation.exit_status or 0) >= WARNINGS_FROM:
-            return None
-        failed: ExitCode = self.exit_codes.ERROR_VALIDATION_FAILED
+        judged = calculation.exit_status == ValidateCalculation.exit_codes.ERROR_CHECKS_FAILED.status
+        failed: ExitCode = self.exit_codes['ERROR_VALIDATION_FAILED' if judged else 'ERROR_VALIDATION_BROKE']
         return failed.format(reason=reason)
 
 

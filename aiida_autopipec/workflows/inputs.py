@@ -13,6 +13,7 @@ from aiida_autopipec.calculations.pace_select import candidates_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.commands import parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig
+from aiida_autopipec.pacemaker.config.twice import repulsion_problem
 from aiida_autopipec.pacemaker.dataset.conventions import stated_convention
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions
 from aiida_autopipec.pacemaker.dataset.recorded import reference_to_keep
@@ -62,9 +63,12 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
 def _energies_problem(config: TrainingConfig, inputs: Mapping[str, Any]) -> str | None:
     """Check that it is stated once what energies are relative to, as far as the data are datasets already."""
     try:
-        subtracts = reference_to_subtract(inputs) is not None
+        reference = reference_to_subtract(inputs)
     except InputError as exception:
         return str(exception)
+    subtracts = reference is not None
+    if reference is not None and (problem := repulsion_problem(config, reference.get_dict())):
+        return problem
     if subtracts and config.data.reference_energy is not None:
         return (
             '`config` sets data.reference_energy, but a `reference` is subtracted from the energies already: remove '

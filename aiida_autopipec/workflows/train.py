@@ -247,7 +247,7 @@ class TrainPotentialWorkChain(TrainingProtocols, GateSteps, DataSteps):
 
     def repeat_warning(self) -> ExitCode | None:
         """Finish with the warning of the last step that has one: all outputs are there."""
-        steps = [self.ctx[name] for name in ('training', 'active_set') if name in self.ctx]
+        steps = [self.ctx[name] for name in ('training', 'active_set', 'validation') if name in self.ctx]
         for step in steps:
             if not step.is_finished_ok:
                 self.report(f'{step.process_label}<{step.pk}> [{step.exit_status}]: {step.exit_message}')

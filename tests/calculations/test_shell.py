@@ -367,6 +367,20 @@ def test_corerep_refuses_data_that_it_would_not_use(bash, potential, active_set,
         shell.corerep_inputs(bash, potential, active_set, dataset, {'inner_cutoff': {'Cu': 1.9}})
 
 
+@pytest.mark.parametrize(
+    ('inputs', 'settings'), [(shell.corerep_inputs, {'inner_cutoff': {'Cu': 1.9}}), (shell.augment_inputs, {})]
+)
+def test_a_repulsion_that_would_count_twice_is_refused(bash, potential, dataset, inputs, settings):
+    """Where ZBL was subtracted, a simulation adds it again: Pacemaker's own does not come on top."""
+    given = {'dataset': dataset} if inputs is shell.augment_inputs else {}
+    inputs(bash, potential, **given, parameters=settings)
+    zbl = {'name': 'zbl', 'inner': 3.0, 'outer': 4.0}
+    recorded = {'method': 'isolated_atoms', 'single_atom_energies': {'Cu': -0.5}, 'potential': zbl}
+    potential.base.attributes.set('reference', recorded)
+    with pytest.raises(InputError, match='the potential zbl was subtracted .* kept apart twice'):
+        inputs(bash, potential, **given, parameters=settings)
+
+
 def test_collect_refuses_a_folder_of_another_computer(bash, aiida_computer_ssh):
     """A remote folder is only looked for where it lies."""
     elsewhere = aiida_computer_ssh(label='elsewhere', configure=False)

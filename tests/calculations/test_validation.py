@@ -103,6 +103,16 @@ def test_energies_that_pacemaker_would_replace(refused, inputs, make_dataset):
     assert 'silently replaces' in refused(PaceTrainCalculation, **{**inputs, 'dataset': far})
 
 
+def test_a_repulsion_that_would_count_twice(refused, inputs, make_dataset):
+    """Data from which ZBL was subtracted are not trained with Pacemaker's own core repulsion."""
+    zbl = {'name': 'zbl', 'inner': 1.0, 'outer': 2.0}
+    recorded = {'method': 'single_atom_energies', 'single_atom_energies': {'Al': 0.0}, 'potential': zbl}
+    structures = make_dataset(4).get_structures()
+    inputs['dataset'] = PaceDatasetData.from_structures(structures, reference=recorded)
+    inputs['config']['fit']['repulsion'] = 'auto'
+    assert 'kept apart twice' in refused(PaceTrainCalculation, **inputs)
+
+
 # Elements
 
 

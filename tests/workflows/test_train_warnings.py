@@ -29,7 +29,7 @@ def ended(aiida_code_installed, make_atoms, config):
             pace_train={'code': code},
         )
         for name, status in steps.items():
-            node = (CalcJobNode if name == 'active_set' else WorkChainNode)()
+            node = (WorkChainNode if name == 'training' else CalcJobNode)()
             node.set_process_state(ProcessState.FINISHED)
             node.set_exit_status(status)
             node.set_exit_message(f'{name} ended with {status}')
@@ -62,3 +62,19 @@ def test_without_a_warning_the_work_chain_finishes_with_0(ended):
 def test_a_failure_is_no_warning(ended):
     """Below 700 the training failed, and its reason is told."""
     assert 'training ended with 403' in ended(training=403)._failure().message
+
+
+def test_a_validation_that_warned_is_told_at_the_end(ended):
+    """Checks that failed and are not required end the work chain with the code and the sentence of the validation."""
+    workchain = ended(training=0, validation=703)
+    assert workchain.inspect_validation() is None
+    assert workchain.repeat_warning() == (703, 'validation ended with 703', False)
+    assert TrainPotentialWorkChain.exit_codes.WARNING_CHECKS_FAILED.status == 703
+
+
+@pytest.mark.parametrize(('status', 'expected'), [(350, 404), (306, 405), (300, 405), (120, 405)])
+def test_a_potential_that_failed_is_told_from_a_validation_that_broke(ended, status, expected):
+    """Only the verdict of the checks says that a potential is unsafe; a job that broke says nothing of it."""
+    code = ended(training=0, validation=status).inspect_validation()
+    assert code.status == expected
+    assert f'validation ended with {status}' in code.message

@@ -248,6 +248,21 @@ def test_two_references(refused_at_once, inputs):
     assert 'remove one of the two' in refused_at_once(**inputs)
 
 
+@pytest.mark.parametrize('setting', ['fit.repulsion: auto', 'potential.bonds.ALL.core-repulsion'])
+def test_a_repulsion_that_would_count_twice(refused_at_once, inputs, setting):
+    """Pacemaker's own core repulsion and a reference potential that repels exclude each other."""
+    inputs['reference'] = {**inputs['reference'], 'potential': {'name': 'zbl', 'inner': 1.0, 'outer': 2.0}}
+    if setting == 'fit.repulsion: auto':
+        inputs['config']['fit']['repulsion'] = 'auto'
+    else:
+        shape = inputs['config']['potential']
+        shape['embeddings']['ALL'] |= {'rho_core_cut': 5.0, 'drho_core_cut': 5.0}
+        shape['bonds']['ALL'] |= {'r_in': 2.0, 'delta_in': 0.3, 'core-repulsion': [100.0, 2.0]}
+    sentence = refused_at_once(**inputs)
+    assert f'`config` sets {setting}, but the potential zbl is subtracted' in sentence
+    assert 'choose one of the two' in sentence
+
+
 def test_a_test_set_that_swallows_the_training_set(refused, inputs, as_dataset, make_atoms):
     """Test data that hold all training data are refused."""
     sentence = refused(**inputs, test_datasets={'all': as_dataset(make_atoms(8))})

@@ -81,9 +81,7 @@ def write_arrays(arrays: dict[str, NDArray[Any]]) -> Chunks:
     with zipfile.ZipFile(chunks, 'w', zipfile.ZIP_STORED) as archive:
         for name in sorted(arrays):
             array = arrays[name]
-            if array.dtype.kind == 'U':
-                array = np.char.encode(array, 'utf-8')
-            array = np.ascontiguousarray(array)
+            array = np.ascontiguousarray(_encoded(array) if array.dtype.kind == 'U' else array)
             header: Any = np.lib.format.header_data_from_array_1_0(array)
             with archive.open(zipfile.ZipInfo(f'{name}{_SUFFIX}', _EPOCH), 'w', force_zip64=True) as handle:
                 np.lib.format.write_array_header_1_0(handle, header)
@@ -132,7 +130,7 @@ class Archive:
             array: NDArray[Any] = np.frombuffer(whole, dtype=dtype, offset=head.tell()).reshape(shape)
         except _DAMAGES as exception:
             raise _no_archive(exception) from exception
-        return np.char.decode(array, 'utf-8') if array.dtype.kind == 'S' and name in _TEXTS else array
+        return _decoded(array) if array.dtype.kind == 'S' and name in _TEXTS else array
 
     def _file(self, entry: zipfile.ZipInfo) -> memoryview:
         """Return a file of the archive: :mod:`zipfile` itself would copy it several times."""
@@ -144,6 +142,22 @@ class Archive:
         if len(content) != entry.file_size or isal_zlib.crc32(content) != entry.CRC:
             raise ValueError(f'`{entry.filename}` is damaged')
         return content
+
+
+def _encoded(texts: NDArray[np.str_]) -> NDArray[np.bytes_]:
+    """Return texts as UTF-8, no wider than the longest of them."""
+    try:
+        plain = texts.astype(np.bytes_)  # numpy itself knows ASCII only, but is faster
+    except UnicodeEncodeError:
+        return np.char.encode(texts, 'utf-8')
+    return plain.astype(f'S{max(1, int(np.char.str_len(plain).max(initial=0)))}')
+
+
+def _decoded(texts: NDArray[np.bytes_]) -> NDArray[np.str_]:
+    try:
+        return texts.astype(np.str_)
+    except UnicodeDecodeError:
+        return np.char.decode(texts, 'utf-8')
 
 
 def read_arrays(content: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
