@@ -39,6 +39,7 @@ class TrainingRequest:
     :param refinement: what a second training from the first result does otherwise; without it there is none.
     :param description: of the process.
     :param options: of all jobs.
+    :param gpus: that the training asks for; by default what the code says.
     """
 
     datasets: Sequence[Node]
@@ -53,6 +54,7 @@ class TrainingRequest:
     refinement: Mapping[str, Any] | None = None
     description: str = ''
     options: Mapping[str, Any] = field(default_factory=dict)
+    gpus: int | None = None
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -197,12 +199,13 @@ def training_inputs(request: TrainingRequest) -> dict[str, Any]:
 
     codes = dict(request.codes)
     metadata = {'options': dict(request.options)}
+    training = metadata if request.gpus is None else {'options': {**request.options, 'gpus': request.gpus}}
     extra = {key: codes[key] for key in ('yaml2yace', 'activeset') if key in codes}
     inputs: dict[str, Any] = {
         'datasets': {f'data_{number:03d}': node for number, node in enumerate(request.datasets)},
         'config': Dict(dict(request.config)),
         'on_conflict': Str(request.on_conflict),
-        'pace_train': {'code': codes['pacemaker'], 'codes': extra, 'metadata': metadata},
+        'pace_train': {'code': codes['pacemaker'], 'codes': extra, 'metadata': training},
     }
     if request.split is not None:
         inputs['split'] = Dict(dict(request.split))

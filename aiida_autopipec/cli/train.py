@@ -66,6 +66,7 @@ cmd_train.add_command(cmd_import)
 @click.option('--yaml2yace', type=types.CodeType(), help='Code; by default `pace_yaml2yace` on --computer.')
 @click.option('--activeset', type=types.CodeType(), help='Code; by default `pace_activeset` on --computer.')
 @click.option('--select', type=types.CodeType(), help='Code; by default `pace_select` on --computer.')
+@click.option('--gpus', type=click.IntRange(min=0), help='GPUs that the training asks its scheduler for.')
 @click.option('--num-cores', type=click.IntRange(min=1), help='Cores of one node.')
 @click.option('--resources', type=types.YamlMapping(), help='YAML file with other resources of the scheduler.')
 @click.option('--walltime', type=click.IntRange(min=1), help='Minutes.')
@@ -92,6 +93,7 @@ def cmd_launch(
     rules: dict[str, Any] | None,
     drop: tuple[str, ...],
     initial_potential: Node | None,
+    gpus: int | None,
     daemon: bool,
     show: bool,
     dry_run: bool,
@@ -117,6 +119,7 @@ def cmd_launch(
         on_conflict=on_conflict,
         triage=triage,
         initial_potential=initial_potential,
+        gpus=gpus,
         options=job_options(**others),
     )
     if protocol is not None:

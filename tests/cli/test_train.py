@@ -71,6 +71,17 @@ def test_dry_run_checks_and_submits_nothing(launch: Run) -> None:
     assert QueryBuilder().append(ProcessNode).count() == 0
 
 
+def test_gpus_are_those_of_the_training(launch: Run, config_file: Make) -> None:
+    """A GPU is asked for in the training, which is refused where its evaluator cannot use one."""
+    stated = ('--reference', 'least_squares', '--max-structures', 5, '--gpus')
+    on_gpu = config_file(backend={'evaluator': 'tensorpot'})
+    assert 'in order' in launch(*stated, 1, config=on_gpu).output
+    assert 'in order' in launch(*stated, 0, config=config_file(backend={'evaluator': 'pyace'})).output
+    output = launch(*stated, 1, config=config_file(backend={'evaluator': 'pyace'}), fails=True).output
+    assert 'gpus' in output
+    assert 'pyace' in output
+
+
 def test_unknown_config_key_is_named(launch: Run, config_file: Make) -> None:
     """A misspelt key of the settings is named together with the option."""
     result = launch(config=config_file(fitt={'maxiter': 3}), fails=True)
