@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from aiida_autopipec.data.dataset import PaceDatasetData
 
+MAX_PLOTTED_ATOMS = 3_000_000
+"""Atoms of which a plot is made; of a larger dataset it shows some structures, and takes seconds and not minutes."""
 EXTXYZ_SUFFIXES = ('.extxyz', '.xyz')
 
 
@@ -120,10 +122,12 @@ def cmd_show(dataset: PaceDatasetData, plot: Path | None, force: bool) -> None:
 
         check_target(plot, force, '--plot')
         with blame('--plot'):
-            plot_dataset(dataset.get_structures(), plot)
+            drawn = dataset.get_sample(MAX_PLOTTED_ATOMS)
+            plot_dataset(drawn, plot, chosen_from=dataset.n_structures)
     click.echo(describe(dataset))
     if plot is not None:
-        click.echo(f'\nthe plot is in {plot}')
+        part = '' if len(drawn) == dataset.n_structures else f'; it shows {len(drawn)} structures, evenly chosen'
+        click.echo(f'\nthe plot is in {plot}{part}')
 
 
 @cmd_dataset.command('export')

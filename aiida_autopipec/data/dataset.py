@@ -149,6 +149,16 @@ class PaceDatasetData(Data):
         """Return all structures."""
         return concatenate(list(self.iter_shards()))
 
+    def get_sample(self, max_atoms: int) -> LabelledStructures:
+        """Return every structure, or every second, third, …: as many as have about ``max_atoms`` atoms at most.
+
+        No more than that and one file is in memory at once.
+        """
+        rows = np.arange(0, self.n_structures, max(1, -(-self.n_atoms // max_atoms)))
+        return concatenate(
+            [part if isinstance(part, LabelledStructures) else part.load() for part in self.iter_taken(rows)]
+        )
+
     def get_fingerprints(self) -> NDArray[np.bytes_]:
         """Return the ``(n,)`` hashes of the geometries, without reading the structures."""
         return np.concatenate([shard.fingerprints for shard in self.stored_shards()])

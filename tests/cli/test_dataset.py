@@ -153,6 +153,16 @@ def test_show_plots(run_cli: Run, dataset: Make, tmp_path: Path, name: str, firs
     assert f'the plot is in {tmp_path / name}' in result.output
 
 
+def test_a_plot_of_a_part_says_so(run_cli: Run, dataset: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a very large dataset some structures are drawn, and the plot says how many of how many."""
+    node = dataset()
+    monkeypatch.setattr('aiida_autopipec.cli.dataset.MAX_PLOTTED_ATOMS', -(-node.n_atoms // 2))
+    result = run_cli('dataset', 'show', node.pk, '--plot', tmp_path / 'a.svg')
+    drawn = len(range(0, node.n_structures, 2))
+    assert f'it shows {drawn} structures, evenly chosen' in result.output
+    assert f'{drawn} of {node.n_structures} structures' in (tmp_path / 'a.svg').read_text()
+
+
 @pytest.mark.parametrize(
     ('name', 'sentence'),
     [

@@ -27,18 +27,21 @@ MAX_ELEMENTS = 12
 MAX_SIZES = 25
 
 
-def plot_dataset(structures: LabelledStructures, path: Path | None = None, *, cutoff: float = 6.0) -> Figure:
+def plot_dataset(
+    structures: LabelledStructures, path: Path | None = None, *, cutoff: float = 6.0, chosen_from: int | None = None
+) -> Figure:
     """Draw energy against volume, sizes of forces, elements and sizes, and distances to nearest neighbours.
 
     :param path: where to write the figure, as ``.png``, ``.svg`` or ``.pdf``.
     :param cutoff: distance in Å within which neighbours are looked for.
+    :param chosen_from: how many structures there are, where those that are drawn are only some of them.
     :raises InputError: if the path ends otherwise.
     """
     composition = compositions(structures)
     groups = group_structures(structures, composition)
     with style.look():
         figure = style.new_figure(9.0, 6.8)
-        figure.suptitle(_title(structures), fontsize=10)
+        figure.suptitle(_title(structures, chosen_from), fontsize=10)
         grid = figure.add_gridspec(2, 2)
         _draw_energies(figure.add_subplot(grid[0, 0]), structures, composition, groups)
         _draw_forces(figure.add_subplot(grid[0, 1]), structures)
@@ -50,9 +53,11 @@ def plot_dataset(structures: LabelledStructures, path: Path | None = None, *, cu
     return figure
 
 
-def _title(structures: LabelledStructures) -> str:
+def _title(structures: LabelledStructures, chosen_from: int | None) -> str:
     n, atoms = len(structures), structures.n_atoms
-    return f'{n:,} structure{"s" * (n != 1)}, {atoms:,} atom{"s" * (atoms != 1)}: {", ".join(structures.elements)}'
+    total = '' if chosen_from in (None, n) else f' of {chosen_from:,}'
+    elements = ', '.join(structures.elements)
+    return f'{n:,}{total} structure{"s" * ((chosen_from or n) != 1)}, {atoms:,} atom{"s" * (atoms != 1)}: {elements}'
 
 
 def _draw_energies(axes: Axes, structures: LabelledStructures, composition: Compositions, groups: Groups) -> None:
