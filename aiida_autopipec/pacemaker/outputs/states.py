@@ -210,7 +210,7 @@ def _is_finished(index: int, minimisations: list[_Minimisation], log: TrainingLo
 
 
 def _lag(info: PotentialInfo, log: TrainingLog, iteration: int) -> int:
-    """Return how many iterations a state is behind the metrics; less than zero where rows were lost.
+    """Return how many iterations a state is behind the metrics; of damaged metrics only whole rows count.
 
     An iteration writes its row, then its line in the log, then its state, with the time in it. So the last line before
     that time says which iteration it is: a job that is killed in between leaves the state of the iteration before, and
@@ -232,7 +232,7 @@ def _lag(info: PotentialInfo, log: TrainingLog, iteration: int) -> int:
         # the line of the last row is missing: its state comes as much later as an iteration takes, the other at once
         length = times[-1][1] - times[-2][1]
         return int(written - times[-1][1] < length / 2)
-    return iteration - reached[-1]
+    return max(0, iteration - reached[-1])
 
 
 def _time_of(info: PotentialInfo) -> datetime | None:
