@@ -36,7 +36,7 @@ class ValidateCalculation(PaceJob):
     A script that travels with the job measures, in Pacemaker's own Python; thresholds decide afterwards.
     """
 
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:  # type: ignore[override]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiida_autopipec.cli.files import check_target
 from aiida_autopipec.cli.messages import blame
 from aiida_autopipec.cli.params import options, types
 
 if TYPE_CHECKING:
-    from aiida.orm import Node
+    from aiida.orm import Node, ProcessNode
 
 
 def _sources() -> tuple[type[Node], ...]:
@@ -20,12 +21,19 @@ def _sources() -> tuple[type[Node], ...]:
     return (ProcessNode, SinglefileData)
 
 
+def _processes() -> tuple[type[Node], ...]:
+    from aiida.orm import ProcessNode
+
+    return (ProcessNode,)
+
+
 SOURCE = types.NodeType(_sources, 'training or potential')
+PROCESS = types.NodeType(_processes, 'validation or training')
 
 
 @click.group('potential')
 def cmd_potential() -> None:
-    """Hand potentials on: to LAMMPS, ASE and people."""
+    """Hand potentials on: to LAMMPS, ASE and people; and see what checks said of them."""
 
 
 @cmd_potential.command('export')
@@ -56,3 +64,36 @@ def cmd_export(source: Node, output: Path, name: str) -> None:
         click.echo(path)
     if handoff.lammps_potential is None:
         click.echo('there is no .yace for LAMMPS: train with `codes.yaml2yace`, or run pace_yaml2yace on the .yaml')
+
+
+@cmd_potential.command('verdict')
+@click.argument('process', type=PROCESS)
+@click.option(
+    '--plot',
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='Draw dimer curves, volumes, frequencies and hot dynamics into this .png, .svg or .pdf.',
+)
+@click.option('-f', '--force', is_flag=True, help='Overwrite the plot.')
+@options.PROFILE
+def cmd_verdict(process: ProcessNode, plot: Path | None, force: bool) -> None:
+    """Show what a validation found, check by check.
+
+    PROCESS is a validation, or a training that had one.
+    """
+    from aiida_autopipec.pacemaker.plots import plot_validation
+    from aiida_autopipec.pacemaker.validation import verdict_table
+
+    outputs = process.outputs
+    report, curves = (
+        next((outputs[name] for name in (port, f'validation_{port}') if name in outputs), None)
+        for port in ('report', 'curves')
+    )
+    if report is None or 'checks' not in report:
+        raise click.BadParameter(f'{process.process_label}<{process.pk}> has no validation', param_hint='PROCESS')
+    if plot is not None:
+        check_target(plot, force, '--plot')
+        with blame('--plot'):
+            plot_validation({} if curves is None else dict(curves.get_iterarrays()), plot)
+    click.echo(verdict_table(report.get_dict()))
+    if plot is not None:
+        click.echo(f'\nthe plot is in {plot}')

@@ -1,7 +1,7 @@
 """Measure what a simulation with a potential would meet; whether that is good is decided elsewhere.
 
 Runs on the computer, in Pacemaker's own Python, with ``validate_potential.py``, ``validate_curves.py``,
-``validate_crystal.py`` and ``validate_data.py`` beside it:
+``validate_crystal.py``, ``validate_elastic.py`` and ``validate_data.py`` beside it:
 
     python validate.py validate.json
 
@@ -66,6 +66,7 @@ def run_checks(settings, facts, arrays):
     import validate_crystal
     import validate_curves
     import validate_data
+    import validate_elastic
     from validate_potential import Potential
 
     potential = Potential(settings)
@@ -86,6 +87,8 @@ def run_checks(settings, facts, arrays):
     if 'volume' in wanted:
         run('volume', validate_curves.volumes, crystal)
     settled = None if crystal is None else equilibrium(crystal, facts)
+    if 'elastic' in wanted:
+        run('elastic', validate_elastic.elastic, settled)
     if 'phonons' in wanted:
         run('phonons', validate_crystal.phonons, settled)
     if 'errors' in wanted:

@@ -32,13 +32,13 @@ def phonons(potential, settings, crystal):
     return {'phonons_vectors': vectors, 'phonons_frequencies': frequencies}, {'supercell': [int(n) for n in repeats]}
 
 
-def relax(potential, crystal):
-    """Return the crystal with its atoms where no force acts; the cell stays as it is."""
+def relax(potential, crystal, fmax=1e-3):
+    """Return the crystal with its atoms where no force (eV/Å) acts; the cell stays as it is."""
     from ase.optimize import BFGS
 
     image = crystal.copy()
     image.calc = potential.calculator()
-    BFGS(image, logfile=os.devnull).run(fmax=1e-3, steps=100)
+    BFGS(image, logfile=os.devnull).run(fmax=fmax, steps=100)
     image.calc = None
     return image
 

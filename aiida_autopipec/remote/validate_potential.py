@@ -6,6 +6,7 @@ Part of ``validate.py``; needs numpy, ase and python-ace.
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes, get_calculator_class
 from ase.neighborlist import neighbor_list
+from ase.stress import full_3x3_to_voigt_6_stress
 
 # Ziegler, Biersack, Littmark, with the digits and the switching of LAMMPS (https://docs.lammps.org/pair_zbl.html)
 COULOMB = 14.399645
@@ -77,14 +78,14 @@ class LennardJones:
 class PairCalculator(Calculator):
     """A sum over pairs as a calculator of ASE."""
 
-    implemented_properties = ('energy', 'free_energy', 'forces')
+    implemented_properties = ('energy', 'free_energy', 'forces', 'stress')
 
     def __init__(self, function):
         super().__init__()
         self.function = function
 
     def calculate(self, atoms=None, properties=('energy',), system_changes=tuple(all_changes)):
-        """Compute energy and forces; each pair is listed twice, once from either atom."""
+        """Compute energy, forces and stress; each pair is listed twice, once from either atom."""
         super().calculate(atoms, properties, system_changes)
         first, second, distance, vector = neighbor_list('ijdD', self.atoms, self.function.cutoff)
         numbers = self.atoms.numbers.astype(float)
@@ -93,6 +94,9 @@ class PairCalculator(Calculator):
         forces = [np.bincount(first, pulls[:, axis], minlength=len(self.atoms)) for axis in range(3)]
         total = float(np.sum(energy)) / 2
         self.results = {'energy': total, 'free_energy': total, 'forces': np.array(forces).T}
+        if self.atoms.cell.rank == 3:
+            stress = pulls.T @ vector / (2 * self.atoms.get_volume())
+            self.results['stress'] = full_3x3_to_voigt_6_stress(stress)
 
 
 class Potential:

@@ -1,10 +1,10 @@
 """What each kind of core repulsion does to two atoms: fits of real data, curves, jumps, and the picture of the docs.
 
-    python tests/benchmarks/core_repulsion.py [--bin FOLDER] [--work FOLDER] [--plot docs/_static/core-repulsion.svg]
+    python tests/benchmarks/core_repulsion.py [--bin FOLDER] [--work FOLDER] [--plots docs/_static]
 
 Trains on the data of aluminium in ``examples/data/al-lda`` without structures that have atoms closer than 2.6 Å, so
-that nothing is known of short distances; five fits of 40 iterations. Prints the table of
-``docs/how-to/core-repulsion.md``.
+that nothing is known of short distances; eight fits of 40 iterations. Prints the table of
+``docs/how-to/core-repulsion.md``, and draws a picture for that page and for each of the pages below it.
 """
 
 from __future__ import annotations
@@ -45,6 +45,28 @@ CLOSEST = 2.6
 STEP = 0.005
 DISTANCES = np.arange(0.5, 4.5, STEP)
 ZBL = {'name': 'zbl', 'inner': 3.0, 'outer': 4.0}
+INNER = {
+    'inner cutoff, distance': ('distance', 5.0),
+    'inner cutoff, density': ('density', 5.0),
+    'inner cutoff, density, 0.1 eV': ('density', 0.1),
+    'inner cutoff, zbl': ('zbl', 5.0),
+}
+"""Type and ``rho_core_cut`` (eV) of inner cutoffs that are stated."""
+MENDED = 'difference to ZBL'
+PICTURES: dict[str, tuple[str, ...]] = {
+    'core-repulsion': (
+        'fit: repulsion: auto',
+        'inner cutoff, distance',
+        'pace_corerep',
+        'pace_augment, trained again',
+        MENDED,
+    ),
+    'repulsion-auto': ('fit: repulsion: auto', MENDED),
+    'inner-cutoff': (*INNER, MENDED),
+    'pace-corerep': ('pace_corerep', 'pace_corerep --inner-cutoff 1.9', MENDED),
+    'pace-augment': ('pace_augment, trained again', MENDED),
+}
+"""What is drawn in which picture of the docs, beside the fit without any repulsion."""
 CONFIG: dict[str, Any] = {
     'seed': 1,
     'potential': {
@@ -129,10 +151,20 @@ class Fits:
         return self.train('augmented', LabelledStructures.concatenate([bare, added.replace(energy=None, stress=None)]))
 
 
-def repel_by_hand(config: dict[str, Any]) -> None:
-    """State Pacemaker's own repulsion below 2 Å."""
-    config['potential']['embeddings']['ALL'] |= {'rho_core_cut': 5.0, 'drho_core_cut': 5.0}
-    config['potential']['bonds']['ALL'] |= {'r_in': 2.0, 'delta_in': 0.3, 'core-repulsion': [100.0, 2.0]}
+def inner_cutoff(kind: str, limit: float) -> Callable[[dict[str, Any]], None]:
+    """Return what states Pacemaker's own repulsion below 2 Å, with an inner cutoff of some kind."""
+
+    def state(config: dict[str, Any]) -> None:
+        scale = [1.0, 1.0] if kind == 'zbl' else [100.0, 2.0]
+        config['potential']['embeddings']['ALL'] |= {'rho_core_cut': limit, 'drho_core_cut': limit}
+        config['potential']['bonds']['ALL'] |= {
+            'r_in': 2.0,
+            'delta_in': 0.3,
+            'core-repulsion': scale,
+            'inner_cutoff_type': kind,
+        }
+
+    return state
 
 
 def make_potentials(fits: Fits) -> dict[str, Path]:
@@ -146,11 +178,11 @@ def make_potentials(fits: Fits) -> dict[str, Path]:
     return {
         'nothing': nothing,
         'fit: repulsion: auto': fits.train('auto', plain, lambda config: config['fit'].update(repulsion='auto')),
-        'r_in, delta_in, core-repulsion': fits.train('by_hand', plain, repel_by_hand),
+        **{name: fits.train(name.replace(' ', '_'), plain, inner_cutoff(*stated)) for name, stated in INNER.items()},
         'pace_corerep': fits.corerep(nothing, 'corerep', '-n', '8', '-nnstep', '0.1'),
         'pace_corerep --inner-cutoff 1.9': fits.corerep(nothing, 'corerep_stated', '--inner-cutoff', 'Al-Al:1.9'),
         'pace_augment, trained again': fits.augmented(nothing, plain),
-        'difference to ZBL': learned,
+        MENDED: learned,
     }
 
 
@@ -176,10 +208,17 @@ def describe(name: str, energy: Any, force: Any) -> str:
         f'{at[0]:.1f}',
         f'{at[1]:.1f}',
         f'{at[2]:.2f}',
+        f'{jump(energy, force):.2f}',
         f'{peak(force):.1f}',
         f'{change[steepest]:.0f} at {DISTANCES[steepest]:.2f}',
     ]
     return f'| {" | ".join(cells)} |'
+
+
+def jump(energy: Any, force: Any) -> float:
+    """Return the largest change of the energy beyond 1.5 Å that no force accounts for (eV)."""
+    work = (force[1:] + force[:-1]) / 2 * STEP
+    return float(np.max(np.where(DISTANCES[1:] > 1.5, np.abs(np.diff(energy) + work), 0)))
 
 
 def peak(force: Any) -> float:
@@ -191,15 +230,22 @@ def peak(force: Any) -> float:
     return float(np.max(outside - np.minimum.accumulate(outside)))
 
 
+YARDSTICKS: dict[str, dict[str, Any]] = {
+    'nothing': {'color': style.COLOURS[6], 'linestyle': '--'},
+    MENDED: {'color': style.COLOURS[6], 'linestyle': ':'},
+}
+"""Grey, the same in every picture."""
+
+
 def draw(curves: dict[str, Any], path: Path) -> Figure:
-    """Draw energies and forces where the data end."""
+    """Draw energies and forces where the data end, with what is repelled by nothing and by ZBL as yardsticks."""
     with style.look():
         figure = style.new_figure(9.0, 3.8)
         energies, forces = figure.subplots(1, 2)
-        for colour, (name, (energy, force)) in zip(style.COLOURS, curves.items(), strict=False):
-            dashed = '--' if name == 'nothing' else '-'
-            energies.plot(DISTANCES, energy, color=colour, linestyle=dashed, label=name)
-            forces.plot(DISTANCES, force, color=colour, linestyle=dashed)
+        for number, (name, (energy, force)) in enumerate(curves.items()):
+            look = YARDSTICKS.get(name, {'color': style.COLOURS[number % len(style.COLOURS)]})
+            energies.plot(DISTANCES, energy, label=name, **look)
+            forces.plot(DISTANCES, force, **look)
         energies.set(xlabel='distance of two Al atoms (Å)', ylabel='energy (eV)', xlim=(1.0, 3.4), ylim=(-2, 8))
         forces.set(xlabel='distance of two Al atoms (Å)', ylabel='force that drives them apart (eV/Å)')
         forces.set(xlim=(1.0, 3.4), ylim=(-8, 60))
@@ -216,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--bin', type=Path, default=Path(sys.executable).parent, help="folder of Pacemaker's programs")
     parser.add_argument('--work', type=Path, help='folder for the fits; by default one that is removed')
-    parser.add_argument('--plot', type=Path, help='where to write the picture')
+    parser.add_argument('--plots', type=Path, help='folder to write the pictures into')
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp())
     work.mkdir(exist_ok=True, parents=True)
@@ -227,12 +273,22 @@ def main() -> None:
     finally:
         if options.work is None:
             shutil.rmtree(work)
-    header = ('repulsion', 'E at 0.5 Å (eV)', '1 Å', '2 Å', 'peak of the force (eV/Å)', 'steepest (eV/Å², at Å)')
+    header = (
+        'repulsion',
+        'E at 0.5 Å (eV)',
+        '1 Å',
+        '2 Å',
+        'jump of the energy (eV)',
+        'peak of the force (eV/Å)',
+        'steepest (eV/Å², at Å)',
+    )
     print(f'| {" | ".join(header)} |\n{"|---" * len(header)}|')
     for name, values in curves.items():
         print(describe(name, *values))
-    if options.plot:
-        draw(curves, options.plot)
+    if options.plots:
+        for name, drawn in PICTURES.items():
+            chosen = {kind: curves[kind] for kind in ('nothing', *drawn)}
+            draw(chosen, options.plots / f'{name}.png')
 
 
 if __name__ == '__main__':

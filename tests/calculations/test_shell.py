@@ -377,7 +377,7 @@ def test_a_repulsion_that_would_count_twice_is_refused(bash, potential, dataset,
     zbl = {'name': 'zbl', 'inner': 3.0, 'outer': 4.0}
     recorded = {'method': 'isolated_atoms', 'single_atom_energies': {'Cu': -0.5}, 'potential': zbl}
     potential.base.attributes.set('reference', recorded)
-    with pytest.raises(InputError, match='the potential zbl was subtracted .* kept apart twice'):
+    with pytest.raises(InputError, match=r'the potential zbl was subtracted .* kept apart twice'):
         inputs(bash, potential, **given, parameters=settings)
 
 

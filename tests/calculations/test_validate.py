@@ -56,7 +56,7 @@ def test_what_is_written(written: Any, make_dataset: Any, elsewhere: Any, copper
     assert line in script
     assert script.count('/opt/pacemaker/bin/pacemaker') == 2  # for the probe and the script, never the program itself
     settings = json.loads((folder / 'validate.json').read_text())
-    assert settings['checks'] == ['dimer', 'volume', 'phonons', 'dynamics']
+    assert settings['checks'] == ['dimer', 'volume', 'elastic', 'phonons', 'dynamics']
     assert settings['reference'] == ZBL
     assert settings['dynamics']['temperature'] == 1234.0
     assert settings['crystal']['numbers'] == [29]

@@ -118,6 +118,7 @@ def test_small_errors_do_not_save_a_potential_that_explodes(unsafe):
     assert report['checks']['errors']['passed']
     assert report['checks']['volume']['passed']
     assert report['checks']['phonons']['passed']
+    assert report['checks']['elastic']['passed']
     assert failed(unsafe).keys() == {'dimer', 'dynamics'}
     assert 'Al-Al energy at 0.50 Å' in failed(unsafe)['dimer']
     assert 'dimer: Al-Al energy at 0.50 Å' in unsafe.exit_message

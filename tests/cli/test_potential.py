@@ -66,3 +66,53 @@ def test_the_folder_as_a_node(potential: Any) -> None:
     folder = export_potential(potential=potential, name=Str('mine'))['handoff']
     assert sorted(folder.base.repository.list_object_names()) == ['README.md', 'mine.yaml']
     assert folder.creator.inputs.potential.uuid == potential.uuid
+
+
+@pytest.fixture
+def validation(aiida_profile_clean: Any) -> Callable[..., Any]:
+    """Return a function that makes a process with the outputs of a validation, under the names of its kind."""
+    import numpy as np
+    from aiida.common.links import LinkType
+    from aiida.orm import ArrayData, CalcJobNode, Dict, WorkChainNode
+
+    from aiida_autopipec.pacemaker.validation import Criterion
+    from aiida_autopipec.pacemaker.validation.judge import Verdict
+
+    wall = Criterion('dimer', 'Cu-Cu energy at 0.50 Å', 'failed', 3.2, 42.0, 'eV')
+    report = Verdict((wall,), ('dimer',), ('dimer',)).as_dict()
+    distances = np.arange(0.5, 4.5, 0.1)
+    arrays = {'dimer_distances': distances, 'dimer_Cu_Cu_energy': 3 / distances - 1}
+
+    def make(*, training: bool = False, empty: bool = False) -> Any:
+        node = (WorkChainNode if training else CalcJobNode)().store()
+        node.set_process_label('Validation')
+        nodes = {'report': Dict({'no': 'checks'} if empty else report), 'curves': ArrayData(arrays)}
+        for name, output in nodes.items():
+            label, link = (f'validation_{name}', LinkType.RETURN) if training else (name, LinkType.CREATE)
+            stored = output.store() if training else output
+            stored.base.links.add_incoming(node, link, label)
+            stored.store()
+        return node
+
+    return make
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_a_verdict_is_shown_and_drawn(
+    run_cli: Callable[..., Result], validation: Callable[..., Any], tmp_path: Path, training: bool
+) -> None:
+    """Of a validation, or of a training that had one: the table, and a picture that is not overwritten."""
+    node = validation(training=training)
+    arguments = ('potential', 'verdict', node.pk, '--plot', tmp_path / 'verdict.png')
+    printed = run_cli(*arguments).output
+    assert 'Cu-Cu energy at 0.50 Å' in printed
+    assert 'Failed: dimer.' in printed
+    assert (tmp_path / 'verdict.png').stat().st_size > 10_000
+    assert 'exists' in run_cli(*arguments, fails=True).output
+
+
+def test_a_process_without_a_validation_is_refused(
+    run_cli: Callable[..., Result], validation: Callable[..., Any]
+) -> None:
+    """Another report is not taken for one."""
+    assert 'has no validation' in run_cli('potential', 'verdict', validation(empty=True).pk, fails=True).output

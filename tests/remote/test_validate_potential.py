@@ -37,8 +37,8 @@ def travelling(monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
     ids=['zbl', 'lj', 'lj shifted', 'emt'],
 )
-def test_energies_and_forces_are_the_same(travelling: Any, reference: ReferencePotential) -> None:
-    """To 1e-10 eV and eV/Å, for a small skewed cell and a molecule."""
+def test_energies_forces_and_stresses_are_the_same(travelling: Any, reference: ReferencePotential) -> None:
+    """To 1e-10 eV, eV/Å and eV/Å³, for a small skewed cell and a molecule."""
     cell = bulk('AlNi', 'cesiumchloride', 2.7)
     cell.set_cell(cell.cell[:] @ np.array([[1, 0, 0], [0.3, 1, 0], [-0.2, 0.1, 1]]), scale_atoms=True)
     cell.rattle(0.2, seed=1)
@@ -48,7 +48,9 @@ def test_energies_and_forces_are_the_same(travelling: Any, reference: ReferenceP
         results = []
         for calculator in (copied, reference.calculator()):
             atoms.calc = calculator
-            results.append((atoms.get_potential_energy(), atoms.get_forces()))
+            stress = atoms.get_stress() if atoms.cell.rank == 3 else np.zeros(6)
+            results.append((atoms.get_potential_energy(), atoms.get_forces(), stress))
+        assert np.allclose(results[0][2], results[1][2], atol=1e-10)
         assert results[0][0] == pytest.approx(results[1][0], abs=1e-10)
         assert np.allclose(results[0][1], results[1][1], atol=1e-10)
         assert abs(results[0][0]) > 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 IN_PROCESS = ('asap', 'emt', 'kim', 'lj', 'morse', 'tip3p', 'tip4p')
 """Calculators that ASE knows by name and that need nothing but numbers: no program that they would start, and no file
 that provenance would not hold."""
+WANTS_MORE = {
+    **dict.fromkeys(('eam', 'gpaw', 'hotbit', 'mace_mp', 'mattersim'), 'reads files that provenance would not hold'),
+    **dict.fromkeys(('ff', 'tersoff'), 'is made of objects, which cannot be written down as numbers'),
+    'lammpslib': 'runs whatever commands of LAMMPS it is given',
+    'plumed': 'changes another calculator',
+}
+"""Why other calculators that run in the same process are not made from settings; all others start a program."""
+IN_PYTHON = 'in Python, AseReference takes every calculator object'
 
 
 class AseBased(ReferencePotential):
@@ -90,7 +99,8 @@ class AseReference(AseBased):
 class NamedCalculator(AseBased):
     """A calculator that ASE knows by name, made from numbers alone.
 
-    :param name: one of ``IN_PROCESS``: ``asap``, ``emt``, ``kim``, ``lj``, ``morse``, ``tip3p``, ``tip4p``.
+    :param name: one of ``IN_PROCESS``: ``asap``, ``emt``, ``kim``, ``lj``, ``morse``, ``tip3p``, ``tip4p``; or a name
+        that was given to a class with ``ase.calculators.calculator.register_calculator_class``.
     :param parameters: keyword arguments of its class, in JSON's types.
     :raises ConfigError: if the name is another one, its package is missing, or it does not take the parameters.
     """
@@ -99,11 +109,8 @@ class NamedCalculator(AseBased):
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name not in IN_PROCESS:
-            raise ConfigError(
-                f'`calculator` is {self.name!r}; by name there are {", ".join(IN_PROCESS)}, which need no program and '
-                'no file: compute the reference of another one in Python, with AseReference'
-            )
+        if problem := _name_problem(self.name):
+            raise ConfigError(problem)
         if not isinstance(self.parameters, Mapping):
             raise ConfigError(f'`parameters` is {self.parameters!r}, but has to be a mapping of names to values')
         try:
@@ -130,6 +137,26 @@ class NamedCalculator(AseBased):
     def as_dict(self) -> dict[str, Any]:
         """Return the settings; see :meth:`ReferencePotential.as_dict`."""
         return {'name': 'ase', 'calculator': self.name, 'parameters': dict(self.parameters)}
+
+
+def _name_problem(name: object) -> str | None:
+    """Return why a name does not stand for a calculator that settings may make, if it does not.
+
+    Settings and records of potentials come from other people, so a name imports and starts nothing else than what is
+    listed; a name that was registered in this Python is the user's own.
+    """
+    from ase.calculators.calculator import external_calculators
+    from ase.calculators.names import names
+
+    if isinstance(name, str) and (name in IN_PROCESS or name in external_calculators):
+        return None
+    there = f'by name there are {", ".join(IN_PROCESS)}; {IN_PYTHON}'
+    if name not in (*names, *WANTS_MORE):
+        close = difflib.get_close_matches(str(name).lower(), (*IN_PROCESS, *external_calculators), n=1)
+        meant = f' (did you mean `{close[0]}`?)' if close else ''
+        return f'`calculator` is {name!r}, which ASE does not know{meant}: {there}'
+    reason = WANTS_MORE.get(str(name), 'starts a program of its own')
+    return f'`calculator` is {name!r}, which {reason}, so it is not made from settings: {there}'
 
 
 def _has_free_energy(calculator: BaseCalculator) -> bool:

@@ -14,6 +14,7 @@ from aiida_autopipec.pacemaker.errors import OutputError
 from aiida_autopipec.pacemaker.validation.criteria import Criterion, fact
 from aiida_autopipec.pacemaker.validation.judge_curves import judge_dimers, judge_volumes
 from aiida_autopipec.pacemaker.validation.judge_data import judge_errors, judge_export
+from aiida_autopipec.pacemaker.validation.judge_elastic import judge_elastic
 from aiida_autopipec.pacemaker.validation.judge_motion import judge_dynamics, judge_phonons
 from aiida_autopipec.pacemaker.validation.measurements import Measurements
 from aiida_autopipec.pacemaker.validation.parameters import Check, ValidationParameters
@@ -99,6 +100,8 @@ def _judge_one(
         return judge_dimers(measured, parameters.dimer, subject.elements)
     if check == 'volume':
         return judge_volumes(measured, parameters.volume)
+    if check == 'elastic':
+        return judge_elastic(measured, parameters.elastic)
     if check == 'phonons':
         return judge_phonons(measured, parameters.phonons)
     if check == 'dynamics':

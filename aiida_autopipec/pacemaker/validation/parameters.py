@@ -11,9 +11,11 @@ from typing_extensions import Self
 from aiida_autopipec.pacemaker.errors import ConfigError
 from aiida_autopipec.pacemaker.reference_potentials.elements import pair_key
 
-Check = Literal['dimer', 'volume', 'phonons', 'dynamics', 'errors', 'export']
-CHECKS: tuple[Check, ...] = ('dimer', 'volume', 'phonons', 'dynamics', 'errors', 'export')
+Check = Literal['dimer', 'volume', 'elastic', 'phonons', 'dynamics', 'errors', 'export']
+CHECKS: tuple[Check, ...] = ('dimer', 'volume', 'elastic', 'phonons', 'dynamics', 'errors', 'export')
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ElasticConstant = Annotated[str, Field(pattern='^C[1-6][1-6]$')]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -38,6 +40,9 @@ class DimerCheck(_Settings):
         0.1, description='Energy at the shortest distance, as part of that of the ZBL potential, which is about right.'
     )
     deepest_well: Positive = Field(15.0, description='Strongest bond (eV); that of CO, 11 eV, is the strongest known.')
+    largest_jump: Positive = Field(
+        0.3, description='Largest change of the energy (eV) from one step to the next that no force accounts for.'
+    )
     barrier: Positive = Field(
         1.0, description='Energy (eV) above which the curve may not come down again as the atoms approach.'
     )
@@ -59,6 +64,20 @@ class VolumeCheck(_Settings):
         0.1, description='Largest relative change from the given volume to the best one.'
     )
     bulk_modulus: tuple[Positive, Positive] | None = Field(None, description='Lowest and highest bulk modulus (GPa).')
+
+
+class ElasticCheck(_Settings):
+    """Elastic constants of the crystal at the best volume, from the stresses of strained cells."""
+
+    strain: Annotated[float, Field(ge=1e-4, le=0.05)] = Field(0.005, description='Strain to either side.')
+    softest: NotNegative = Field(
+        0.0,
+        description='Least eigenvalue (GPa) of the elastic constants: where one is negative, the crystal shears by '
+        'itself.',
+    )
+    constants: dict[ElasticConstant, tuple[Finite, Finite]] = Field(
+        default={}, description='Lowest and highest value (GPa) of constants, such as `{C11: [100, 120]}`.'
+    )
 
 
 class PhononCheck(_Settings):
@@ -118,6 +137,7 @@ class ValidationParameters(_Settings):
     )
     dimer: DimerCheck = Field(default=DimerCheck(), description='Two atoms alone.')
     volume: VolumeCheck = Field(default=VolumeCheck(), description='Energy against volume.')
+    elastic: ElasticCheck = Field(default=ElasticCheck(), description='Elastic constants.')
     phonons: PhononCheck = Field(default=PhononCheck(), description='Vibrations.')
     dynamics: DynamicsCheck = Field(default=DynamicsCheck(), description='Hot dynamics.')
     errors: ErrorsCheck = Field(default=ErrorsCheck(), description='Held-out errors.')

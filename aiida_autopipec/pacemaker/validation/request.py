@@ -10,7 +10,13 @@ from aiida_autopipec.pacemaker.errors import ConfigError
 from aiida_autopipec.pacemaker.reference_potentials import LennardJones, ReferencePotential
 from aiida_autopipec.pacemaker.validation.parameters import CHECKS, Check, ValidationParameters
 
-NEEDS = {'volume': ('crystal',), 'phonons': ('crystal',), 'errors': ('dataset',), 'export': ('lammps_potential',)}
+NEEDS = {
+    'volume': ('crystal',),
+    'elastic': ('crystal',),
+    'phonons': ('crystal',),
+    'errors': ('dataset',),
+    'export': ('lammps_potential',),
+}
 """Inputs without which a check cannot be run; dynamics take a crystal or else a dataset."""
 
 
@@ -75,6 +81,7 @@ def script_settings(
         **{name: files.get(name) for name in ('potential', 'active_set', 'lammps_potential', 'dataset')},
         'dimer': parameters.dimer.model_dump(include={'shortest', 'step'}),
         'volume': parameters.volume.model_dump(include={'smallest', 'largest', 'points'}),
+        'elastic': parameters.elastic.model_dump(include={'strain'}),
         'phonons': parameters.phonons.model_dump(include={'max_atoms'}),
         'dynamics': parameters.dynamics.model_dump(
             include={'temperature', 'timestep', 'steps', 'every', 'min_atoms', 'seed'}

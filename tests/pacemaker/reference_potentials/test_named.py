@@ -8,7 +8,7 @@ import ase
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, external_calculators
 from ase.calculators.emt import EMT
 from ase.calculators.morse import MorsePotential
 
@@ -23,6 +23,7 @@ from aiida_autopipec.pacemaker import (
     ReferencePotential,
 )
 from aiida_autopipec.pacemaker.reference_potentials import parse_reference_potential
+from aiida_autopipec.pacemaker.reference_potentials.named import IN_PROCESS
 
 MORSE = {'epsilon': 0.5, 'r0': 2.5, 'rho0': 4.0}
 
@@ -54,11 +55,55 @@ def test_a_calculator_by_name_is_the_one_of_ase() -> None:
     np.testing.assert_array_equal(named.forces, made.forces)
 
 
-@pytest.mark.parametrize('name', ['vasp', 'espresso', 'eam', 'lammpsrun', 'os', '../x', 'qmmm'])
-def test_calculators_that_run_programs_or_read_files_have_no_name(name: str) -> None:
-    """What comes from settings starts no program and imports nothing else."""
-    with pytest.raises(ConfigError, match='need no program and no file'):
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('vasp', 'starts a program of its own'),
+        ('espresso', 'starts a program of its own'),
+        ('lammpsrun', 'starts a program of its own'),
+        ('eam', 'reads files that provenance would not hold'),
+        ('tersoff', 'is made of objects'),
+        ('lammpslib', 'runs whatever commands'),
+        ('Emt', r'ASE does not know \(did you mean `emt`\?\)'),
+        ('os', 'ASE does not know: by name there are'),
+        ('../x', 'ASE does not know: by name there are'),
+        ('qmmm', 'ASE does not know: by name there are'),
+        (['emt'], 'ASE does not know'),
+    ],
+)
+def test_what_is_more_than_numbers_has_no_name(name: Any, reason: str) -> None:
+    """What comes from settings starts no program and imports nothing else; the sentence says why, and what is left."""
+    with pytest.raises(ConfigError, match=f'{reason}.*AseReference'):
         parse_reference_potential({'name': 'ase', 'calculator': name})
+
+
+def made(name: str) -> str:
+    """Return why there is no such calculator, empty where there is one."""
+    try:
+        NamedCalculator(name)
+    except ConfigError as error:
+        return str(error)
+    return ''
+
+
+def test_every_name_of_ase_is_made_or_refused_with_a_reason() -> None:
+    """No calculator of ASE is said to be unknown to it, and only those of the list are tried."""
+    from ase.calculators.names import names
+
+    problems = {name: made(name) for name in names}
+    assert not [name for name, problem in problems.items() if 'does not know' in problem]
+    assert {name for name, problem in problems.items() if 'not made from settings' not in problem} == set(IN_PROCESS)
+
+
+def test_a_name_that_the_user_registered_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way in which ASE learns of calculators from elsewhere gives them a name here, too."""
+    with pytest.raises(ConfigError, match='ASE does not know'):
+        NamedCalculator('mine', MORSE)
+    monkeypatch.setitem(external_calculators, 'mine', MorsePotential)
+    named = parse_reference_potential({'name': 'ase', 'calculator': 'mine', 'parameters': MORSE})
+    assert named.evaluate(crystals()).energy == pytest.approx(
+        NamedCalculator('morse', MORSE).evaluate(crystals()).energy
+    )
 
 
 @pytest.mark.parametrize(

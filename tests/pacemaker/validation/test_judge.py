@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import ase
+import ase.data
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.reference_potentials.zbl import bare
 from aiida_autopipec.pacemaker.validation import (
     Measurements,
     Subject,
@@ -62,7 +64,7 @@ def test_a_hole_inside_of_the_wall_fails() -> None:
     def hole(energy: Any, force: Any) -> None:
         energy[(DISTANCES > 1.5) & (DISTANCES < 1.7)] = -3.0
 
-    assert failures(verdict_on(dimer(hole), 'dimer')) == ['Al-Al has no hole']
+    assert failures(verdict_on(dimer(hole), 'dimer')) == ['Al-Al jump of the energy', 'Al-Al has no hole']
 
 
 def test_attraction_at_short_distance_fails() -> None:
@@ -71,8 +73,9 @@ def test_attraction_at_short_distance_fails() -> None:
     def pulls(energy: Any, force: Any) -> None:
         force[np.isclose(DISTANCES, 1.9)] = -1.0
 
-    assert failures(verdict_on(dimer(pulls), 'dimer')) == []
-    parameters = {'dimer': {'distances': {'AlAl': 2.0}}}
+    tolerant = {'largest_jump': 5.0}  # the energy knows nothing of that force
+    assert failures(verdict_on(dimer(pulls), 'dimer', parameters={'dimer': tolerant})) == []
+    parameters = {'dimer': {**tolerant, 'distances': {'AlAl': 2.0}}}
     assert failures(verdict_on(dimer(pulls), 'dimer', parameters=parameters)) == ['Al-Al repels below 2.00 Å']
 
 
@@ -80,9 +83,33 @@ def test_a_soft_core_fails() -> None:
     """An energy far below that of the nuclei is no repulsion."""
 
     def soft(energy: Any, force: Any) -> None:
-        energy[DISTANCES < 2] = np.linspace(6.0, 3.0, (DISTANCES < 2).sum())
+        inside = DISTANCES < 2
+        energy[inside], force[inside] = 2.0 * (2 - DISTANCES[inside]) + energy[~inside][0], 2.0
 
     assert failures(verdict_on(dimer(soft), 'dimer')) == ['Al-Al energy at 0.50 Å']
+
+
+def test_an_energy_that_jumps_fails() -> None:
+    """A step of the energy without a force is told with its place, as atoms that cross it gain energy from nothing."""
+
+    def step(energy: Any, force: Any) -> None:
+        energy[DISTANCES < 1.699] += 0.99
+
+    (missed,) = [item for item in verdict_on(dimer(step), 'dimer').criteria if item.status == 'failed']
+    assert (missed.name, missed.detail) == ('Al-Al jump of the energy', 'at 1.68 Å')
+    assert missed.value == pytest.approx(0.99, abs=0.01)
+
+
+@pytest.mark.parametrize('step', [0.02, 0.1, 0.2])
+@pytest.mark.parametrize('element', ['H', 'Al', 'U'])
+def test_a_steep_wall_is_no_jump(step: float, element: str) -> None:
+    """ZBL passes at every step that may be asked for, though its force changes a lot from one point to the next."""
+    distances = np.arange(0.5, 4.5, step)
+    number = np.array([ase.data.atomic_numbers[element]])
+    energy, slope, _ = bare(distances, number, number)
+    name = f'dimer_{element}_{element}'
+    arrays = {'dimer_distances': distances, f'{name}_energy': energy, f'{name}_force': -slope}
+    assert failures(verdict_on(arrays, 'dimer', subject=Subject((element,)))) == []
 
 
 def test_an_abyss_fails() -> None:
@@ -140,6 +167,57 @@ def test_an_equation_of_state_off_the_mark_fails(changes: dict[str, Any], expect
     arrays, facts = volumes(**changes)
     parameters = {'volume': {'bulk_modulus': [60.0, 90.0]}}
     assert failures(verdict_on(arrays, 'volume', facts, parameters=parameters)) == expected
+
+
+def cubic(c11: float, c12: float, c44: float) -> dict[str, Any]:
+    """Return the elastic constants of a cubic crystal."""
+    constants = np.diag([c11 - c12] * 3 + [c44] * 3)
+    constants[:3, :3] += c12
+    return {'elastic_constants': constants}
+
+
+@pytest.mark.parametrize(
+    ('constants', 'expected'),
+    [
+        ((110.0, 60.0, 30.0), []),
+        ((60.0, 61.0, 30.0), ['softest response to strain']),
+        ((110.0, 60.0, -1.0), ['softest response to strain']),
+        ((-30.0, -60.0, 30.0), ['softest response to strain']),
+    ],
+    ids=['stable', 'tetragonal shear', 'shear', 'volume'],
+)
+def test_a_crystal_that_gives_way_to_a_strain_fails(constants: Any, expected: list[str]) -> None:
+    """The three conditions of Born for a cubic crystal are all seen."""
+    assert failures(verdict_on(cubic(*constants), 'elastic')) == expected
+
+
+def test_elastic_constants_are_told_once_and_have_limits() -> None:
+    """Equal ones share a row, and a limit is of one constant."""
+    verdict = verdict_on(cubic(110.0, 60.0, 30.0), 'elastic', parameters={'elastic': {'constants': {'C44': [32, 40]}}})
+    values = {item.name: item.value for item in verdict.criteria if item.status == 'reported'}
+    assert values == pytest.approx(
+        {'bulk modulus (Voigt)': 230 / 3, 'C11, C22, C33': 110, 'C12, C13, C23': 60, 'C55, C66': 30}
+    )
+    assert failures(verdict) == ['C44']
+
+
+@pytest.mark.parametrize(('value', 'threshold'), [(110.0, 100.0), (80.0, 90.0)])
+def test_the_limit_that_is_missed_is_told(value: float, threshold: float) -> None:
+    """Too stiff and too soft are told with the limit on that side."""
+    parameters = {'elastic': {'constants': {'C11': [90, 100]}}}
+    (missed,) = [item for item in verdict_on(cubic(value, 20.0, 30.0), 'elastic', parameters=parameters).criteria
+                 if item.status == 'failed']  # fmt: skip
+    assert (missed.name, missed.threshold) == ('C11', threshold)
+
+
+@pytest.mark.parametrize(
+    ('arrays', 'expected'),
+    [({}, 'can be read'), ({'elastic_constants': np.eye(3)}, 'can be read'),
+     ({'elastic_constants': np.full((6, 6), np.nan)}, 'constants are finite')],
+)  # fmt: skip
+def test_elastic_constants_that_are_none_fail(arrays: Any, expected: str) -> None:
+    """A matrix of another shape or without numbers is no verdict in favour."""
+    assert failures(verdict_on(arrays, 'elastic')) == [expected]
 
 
 @pytest.mark.parametrize(('lowest', 'expected'), [(-0.5, []), (-3.0, ['largest imaginary frequency'])])

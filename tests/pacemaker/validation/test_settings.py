@@ -13,6 +13,7 @@ import pytest
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError, OutputError
 from aiida_autopipec.pacemaker.reference_potentials import LennardJones
 from aiida_autopipec.pacemaker.validation import (
+    CHECKS,
     parse_validation_parameters,
     possible_checks,
     read_arrays,
@@ -56,7 +57,7 @@ def test_checks_follow_from_what_is_given() -> None:
     nothing = parse_validation_parameters({})
     assert possible_checks(nothing, ()) == ('dimer',)
     assert possible_checks(nothing, ('dataset',)) == ('dimer', 'dynamics', 'errors')
-    assert len(possible_checks(nothing, ('dataset', 'crystal', 'lammps_potential'))) == 6
+    assert possible_checks(nothing, ('dataset', 'crystal', 'lammps_potential')) == CHECKS
     with pytest.raises(ConfigError, match='`phonons` needs `crystal`'):
         possible_checks(parse_validation_parameters({'required': ['phonons']}), ('dataset',))
 
