@@ -155,7 +155,7 @@ def test_domain_works_without_aiida() -> None:
 
 def test_travelling_scripts_are_self_contained() -> None:
     """They import the standard library, what python-ace brings, and scripts that travel with them, nothing else."""
-    brought = {'numpy', 'pandas', 'ase', 'pyace', 'ruamel', 'tensorflow', 'tensorpotential'}
+    brought = {'numpy', 'scipy', 'pandas', 'ase', 'pyace', 'ruamel', 'tensorflow', 'tensorpotential'}
     allowed = set(sys.stdlib_module_names) | brought
     allowed |= {path.stem for path in files_of('remote')} - {'__init__'}
     for path in files_of('remote'):

@@ -14,6 +14,7 @@ from aiida_autopipec.calculations.common import send_scripts
 from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.acceleration import AccelerationParameters, parse_acceleration, script_arguments
 from aiida_autopipec.pacemaker.errors import ConfigError
+from aiida_autopipec.pacemaker.restart import is_export_only
 
 SCRIPT = 'accelerate'
 
@@ -27,7 +28,7 @@ def define_acceleration(spec: CalcJobProcessSpec) -> None:
         serializer=serialize_acceleration,
         validator=validate_acceleration,
         help='A better start of the fit than zero: `none`, `prefit`, `full`, or a mapping; see AccelerationParameters. '
-        'A fit that goes on from a potential begins with that.',
+        'A fit that goes on from a potential begins with that; `full` tells it the curvature there.',
     )
 
 
@@ -48,14 +49,16 @@ def validate_acceleration(value: Dict, _: Any) -> str | None:
 
 
 def acceleration_of(inputs: Any) -> AccelerationParameters | None:
-    """Return the settings where a fit begins from zero and is to be accelerated, otherwise ``None``.
+    """Return the settings where the begin of a fit is to be accelerated, otherwise ``None``.
 
-    A restart has the inputs of the job before, and the potential that this one has reached.
+    A fit that goes on from a potential has no better start than that, but it can be told the curvature there. A job
+    that only exports fits nothing.
     """
-    if 'acceleration' not in inputs or 'initial_potential' in inputs or 'parent_folder' in inputs:
+    if 'acceleration' not in inputs or is_export_only(inputs.config.get_dict()):
         return None
     parameters = parse_acceleration(inputs.acceleration.get_dict())
-    return None if parameters.mode == 'none' else parameters
+    goes_on = 'initial_potential' in inputs or 'parent_folder' in inputs
+    return parameters if parameters.mode == 'full' or (parameters.mode == 'prefit' and not goes_on) else None
 
 
 def add_acceleration(
@@ -63,6 +66,7 @@ def add_acceleration(
     folder: Folder,
     parameters: AccelerationParameters,
     *,
+    source: str,
     code: AbstractCode,
     python: AbstractCode | None,
 ) -> None:
@@ -70,14 +74,20 @@ def add_acceleration(
 
     Pacemaker is run with another input file, which is the plain one until the script replaces it. So nothing that may
     happen to the script stops the training.
+
+    :param source: name of the plain input; the job may change it before.
     """
-    with folder.open(filenames.INPUT) as plain, folder.open(filenames.ACCELERATED_INPUT, 'w') as handle:
-        handle.write(plain.read())
     send_scripts(calcinfo, folder, *filenames.ACCELERATION_SCRIPTS, filenames.PYTHON_FINDER)
     finder = ['sh', filenames.PYTHON_FINDER, str(code.get_executable())]
-    arguments = script_arguments(parameters, source=filenames.INPUT, target=filenames.ACCELERATED_INPUT)
+    arguments = script_arguments(parameters, source=source, target=filenames.ACCELERATED_INPUT)
     start = finder if python is None else [str(python.get_executable())]
     command = shlex.join([*start, filenames.ACCELERATION_SCRIPTS[0], *arguments])
     output = f'> {filenames.stdout_of(SCRIPT)} 2> {filenames.stderr_of(SCRIPT)}'
-    calcinfo.prepend_text = f'{calcinfo.prepend_text or ""}\n{command} {output} || true'.lstrip('\n')
-    calcinfo.retrieve_list = [*(calcinfo.retrieve_list or []), filenames.ACCELERATION, filenames.stderr_of(SCRIPT)]
+    copy = f'cp {source} {filenames.ACCELERATED_INPUT}'
+    calcinfo.prepend_text = f'{calcinfo.prepend_text or ""}\n{copy}\n{command} {output} || true'.lstrip('\n')
+    calcinfo.retrieve_list = [
+        *(calcinfo.retrieve_list or []),
+        filenames.ACCELERATION,
+        filenames.HESSIAN_DELIVERED,
+        filenames.stderr_of(SCRIPT),
+    ]

@@ -43,7 +43,7 @@ class PaceSelectCalculation(PaceJob):
     MaxVol is all that is asked for, the program `pace_select` does it.
     """
 
-    CACHE_VERSION = 2
+    CACHE_VERSION = 3
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:  # type: ignore[override]

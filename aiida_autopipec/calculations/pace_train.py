@@ -19,6 +19,13 @@ from aiida_autopipec.calculations.common import (
     code_info,
     write_dataset,
 )
+from aiida_autopipec.calculations.early_stopping import (
+    add_early_stopping,
+    add_hook,
+    define_early_stopping,
+    early_stopping_of,
+    stopping_problem,
+)
 from aiida_autopipec.calculations.exit_codes import (
     define_ends,
     define_environment,
@@ -35,6 +42,7 @@ from aiida_autopipec.calculations.pacemaker_version import version_of
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import commands, filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig, render_input_yaml
+from aiida_autopipec.pacemaker.early_stopping import CALLBACK
 from aiida_autopipec.pacemaker.outputs import strip_fit_history
 
 
@@ -79,6 +87,7 @@ class PaceTrainCalculation(PaceJob):
             help='Folder of an earlier training on the same computer, to go on from its first interim potential.',
         )
         define_acceleration(spec)
+        define_early_stopping(spec)
         ports.add_codes(spec, yaml2yace='`pace_yaml2yace`.', activeset='`pace_activeset`.')
         ports.add_active_set_parameters(
             spec, 'active_set_parameters', purpose='Settings of `codes.activeset`; see ActiveSetParameters.'
@@ -151,18 +160,7 @@ class PaceTrainCalculation(PaceJob):
         """Write the input files and describe the runs."""
         config = TrainingConfig.model_validate(self.inputs.config.get_dict())
         test_filename = filenames.TEST_SET if 'test_dataset' in self.inputs else None
-        goes_on = 'initial_potential' in self.inputs or 'parent_folder' in self.inputs
-        with folder.open(filenames.INPUT, 'w') as handle:
-            handle.write(
-                render_input_yaml(
-                    config,
-                    train_filename=filenames.TRAINING_SET,
-                    test_filename=test_filename,
-                    initial_potential_filename=filenames.INITIAL_POTENTIAL if goes_on else None,
-                    version=version_of(self.inputs.code),
-                    cutoff=self._initial_cutoff(),
-                )
-            )
+        self._write_input(folder, config, filenames.INPUT)
         write_dataset(self.inputs.dataset, folder, filenames.TRAINING_SET)
         if test_filename is not None:
             write_dataset(self.inputs.test_dataset, folder, test_filename)
@@ -195,11 +193,43 @@ class PaceTrainCalculation(PaceJob):
         calcinfo.retrieve_temporary_list = [filenames.PREDICTIONS, ('*_pred.pckl.gzip', '.', 0)]
         python = self.inputs.codes.get('python', None)
         add_probe(calcinfo, folder, code=self.inputs.code, python=python, arguments=self._needs(config))
-        acceleration = acceleration_of(self.inputs)
-        if acceleration is not None:
-            add_acceleration(calcinfo, folder, acceleration, code=self.inputs.code, python=python)
+        self._add_helpers(calcinfo, folder, config, python)
         add_collect_script(calcinfo, folder, task='train', code=self.inputs.code, python=python)
         return calcinfo
+
+    def _write_input(self, folder: Folder, config: TrainingConfig, filename: str, *callbacks: str) -> None:
+        goes_on = 'initial_potential' in self.inputs or 'parent_folder' in self.inputs
+        text = render_input_yaml(
+            config,
+            train_filename=filenames.TRAINING_SET,
+            test_filename=filenames.TEST_SET if 'test_dataset' in self.inputs else None,
+            initial_potential_filename=filenames.INITIAL_POTENTIAL if goes_on else None,
+            version=version_of(self.inputs.code),
+            cutoff=self._initial_cutoff(),
+            callbacks=callbacks,
+        )
+        with folder.open(filename, 'w') as handle:
+            handle.write(text)
+
+    def _add_helpers(
+        self, calcinfo: CalcInfo, folder: Folder, config: TrainingConfig, python: AbstractCode | None
+    ) -> None:
+        """Add what makes a fit begin better and end sooner, each with an input of its own for Pacemaker."""
+        stopping, acceleration = early_stopping_of(self.inputs), acceleration_of(self.inputs)
+        if stopping is not None or acceleration is not None:
+            add_hook(calcinfo, folder)
+        if stopping is not None:
+            self._write_input(folder, config, filenames.FOLLOWED_INPUT, CALLBACK)
+            add_early_stopping(calcinfo, folder, stopping, code=self.inputs.code, python=python)
+        if acceleration is not None:
+            source = filenames.INPUT if stopping is None else filenames.FOLLOWED_INPUT
+            add_acceleration(calcinfo, folder, acceleration, source=source, code=self.inputs.code, python=python)
+
+    def _input_filename(self) -> str:
+        """Return the name of the input that Pacemaker is run with."""
+        if acceleration_of(self.inputs) is not None:
+            return filenames.ACCELERATED_INPUT
+        return filenames.INPUT if early_stopping_of(self.inputs) is None else filenames.FOLLOWED_INPUT
 
     def change_script(self, script: str, calcinfo: CalcInfo) -> str:
         """Return the script with the request for GPUs."""
@@ -232,8 +262,7 @@ class PaceTrainCalculation(PaceJob):
         with_mpi = bool(self.inputs.metadata.options.withmpi)
         # without it TensorFlow does not log which device it uses
         verbose = self._expected_gpus(config).count > 0
-        filename = filenames.INPUT if acceleration_of(self.inputs) is None else filenames.ACCELERATED_INPUT
-        arguments = commands.train_arguments(input_filename=filename, verbose_tensorflow=verbose)
+        arguments = commands.train_arguments(input_filename=self._input_filename(), verbose_tensorflow=verbose)
         runs = [code_info(self.inputs.code, 'pacemaker', arguments, with_mpi=with_mpi)]
         codes = self.inputs.codes
         if 'yaml2yace' in codes:
@@ -259,4 +288,8 @@ def validate_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
     if validation.validate_config(inputs['config'], None):
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
-    return validation.validate_training(inputs, port) or gpus_problem(inputs, config)
+    return (
+        validation.validate_training(inputs, port)
+        or stopping_problem(inputs, config, has_test_set='test_dataset' in inputs)
+        or gpus_problem(inputs, config)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiida.engine.processes.process_spec import ProcessSpec
-from aiida.orm import AbstractCode, Dict, SinglefileData
+from aiida.orm import AbstractCode, Dict, Int, SinglefileData, to_aiida_type
 
 from aiida_autopipec.calculations import validation
 
@@ -51,6 +51,23 @@ def add_active_set_parameters(spec: ProcessSpec, name: str, *, purpose: str) -> 
 def add_select_parameters(spec: ProcessSpec, name: str, *, purpose: str) -> None:
     """Define an input that takes the settings of a selection."""
     add_dict(spec, name, purpose=purpose, validator=validation.validate_select_parameters)
+
+
+def add_parts(spec: ProcessSpec, name: str) -> None:
+    """Define an input that says into how many parts a pool is divided."""
+    spec.input(
+        name,
+        valid_type=Int,
+        default=lambda: Int(1),
+        serializer=to_aiida_type,
+        validator=_validate_parts,
+        help='Parts of the pool that are selected from as jobs of their own, side by side, before one job selects out '
+        'of what they offer.',
+    )
+
+
+def _validate_parts(value: Int, _: Any) -> str | None:
+    return None if value.value >= 1 else f'it is {value.value}, but has to be at least 1'
 
 
 def add_codes(spec: ProcessSpec, **others: str) -> None:

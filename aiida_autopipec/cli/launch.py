@@ -40,6 +40,7 @@ class TrainingRequest:
     :param description: of the process.
     :param options: of all jobs.
     :param gpus: that the training asks for; by default what the code says.
+    :param training: further inputs of the training job.
     """
 
     datasets: Sequence[Node]
@@ -55,6 +56,7 @@ class TrainingRequest:
     description: str = ''
     options: Mapping[str, Any] = field(default_factory=dict)
     gpus: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -111,7 +113,8 @@ def follow_protocol(
         overrides={**overrides, **{key: value for key, value in stated.items() if value is not None}},
         two_stages=two_stages,
     )
-    return replace(request, **settings.as_inputs(), description='; '.join(settings.reasons))
+    chosen = {**settings.as_inputs(), 'training': settings.training}
+    return replace(request, **chosen, description='; '.join(settings.reasons))
 
 
 def parse_reference_option(text: str) -> dict[str, Any]:
@@ -205,7 +208,12 @@ def training_inputs(request: TrainingRequest) -> dict[str, Any]:
         'datasets': {f'data_{number:03d}': node for number, node in enumerate(request.datasets)},
         'config': Dict(dict(request.config)),
         'on_conflict': Str(request.on_conflict),
-        'pace_train': {'code': codes['pacemaker'], 'codes': extra, 'metadata': training},
+        'pace_train': {
+            'code': codes['pacemaker'],
+            'codes': extra,
+            'metadata': training,
+            **{key: Dict(dict(value)) for key, value in request.training.items()},
+        },
     }
     if request.split is not None:
         inputs['split'] = Dict(dict(request.split))

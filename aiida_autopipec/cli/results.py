@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiida_autopipec.cli.messages import table
@@ -35,6 +36,42 @@ def error_table(workchain: ProcessNode) -> str:
 def triage_line(workchain: ProcessNode) -> str:
     """Return what looks wrong with the data of a training, in one line."""
     return f'Data: {summary(workchain.outputs["triage_report"].get_dict())}'
+
+
+def fit_lines(parameters: Mapping[str, Any]) -> list[str]:
+    """Return how a fit began and ended, where it was not the plain one; only what is known.
+
+    How many iterations a better start saved is not: nobody trained without it.
+
+    :param parameters: ``output_parameters`` of the training.
+    """
+    lines = []
+    begin, end = parameters.get('acceleration'), parameters.get('early_stopping')
+    if begin and begin.get('used'):
+        zero = begin.get('loss_of_zero')
+        at_zero = '' if zero is None else f', {zero:.4g} at zero'
+        lines.append(
+            f'Acceleration {begin.get("mode")}: first loss {_short(begin.get("first_loss"))}, predicted '
+            f'{_short(begin.get("predicted_loss"))}{at_zero}; its script took {_seconds(begin):.1f} s'
+        )
+    elif begin:
+        lines.append(f'Acceleration: not used, {begin.get("reason")}')
+    best = (end or {}).get('best')
+    if end and best:
+        how = 'ended when the test loss fell no more' if end.get('stopped') else 'went to its own end'
+        lines.append(
+            f'The fit {how}; lowest test loss {_short(best.get("test_loss"))} at iteration {best.get("iteration")}'
+        )
+    return lines
+
+
+def _short(number: float | None) -> str:
+    return 'unknown' if number is None else f'{number:.4g}'
+
+
+def _seconds(report: Mapping[str, Any]) -> float:
+    """Return how long the script of an acceleration took."""
+    return float(sum(report.get('seconds', {}).values()))
 
 
 def gave_result(process: ProcessNode) -> bool:

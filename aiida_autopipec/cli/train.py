@@ -23,7 +23,14 @@ from aiida_autopipec.cli.launch import (
 from aiida_autopipec.cli.messages import blame, fail
 from aiida_autopipec.cli.params import options, types
 from aiida_autopipec.cli.progress import watch
-from aiida_autopipec.cli.results import error_table, gave_result, reason_of_failure, triage_line, warning_line
+from aiida_autopipec.cli.results import (
+    error_table,
+    fit_lines,
+    gave_result,
+    reason_of_failure,
+    triage_line,
+    warning_line,
+)
 from aiida_autopipec.cli.triage import stated_rules
 
 if TYPE_CHECKING:
@@ -189,7 +196,9 @@ def _finish(node: ProcessNode) -> None:
     report = node.outputs['triage_report']
     click.echo(f'\n{triage_line(node)}: see `verdi data core.dict show {report.pk}`')
     click.echo('\n' + error_table(node) + '\n')
-    for label in ('potential', 'lammps_potential', 'active_set'):
+    for line in fit_lines(node.outputs.output_parameters.get_dict()):
+        click.echo(line)
+    for label in ('potential', 'best_potential', 'lammps_potential', 'active_set'):
         if label in node.outputs:
             click.echo(f'{label:<17} {node.outputs[label].uuid}')
     if not node.is_finished_ok:

@@ -22,14 +22,14 @@ GOES_ON = 'the fit goes on from a potential'
 
 
 class AccelerationParameters(BaseModel):
-    """How a fit begins. Only a fit from zero, without a ladder, is accelerated; any other is run as it is."""
+    """How a fit begins. One that goes on from a potential keeps that start, and `full` tells it the curvature there."""
 
     model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
 
     mode: Literal['none', 'prefit', 'full'] = Field(
         'prefit',
         description='`none`: from zero. `prefit`: with the best first density, which is a linear problem. `full`: also '
-        'with a start of the second density, and with the curvature of the loss there (BFGS only).',
+        'with a start of the second density, and with the curvature of the loss there (BFGS only, not in a ladder).',
     )
     damping: float = Field(
         1e-3, gt=0.0, le=1.0, description='Part of its diagonal that is added to the curvature before it is inverted.'
@@ -62,12 +62,15 @@ def script_arguments(parameters: AccelerationParameters, *, source: str, target:
     ]  # fmt: skip
 
 
-def acceleration_report(outcome: Mapping[str, Any], metrics: Metrics, *, stderr: str = '') -> dict[str, Any]:
+def acceleration_report(
+    outcome: Mapping[str, Any], metrics: Metrics, *, stderr: str = '', delivered: bool = False
+) -> dict[str, Any]:
     """Return what became of an acceleration, with Pacemaker's own first loss beside the predicted one.
 
     :param outcome: content of ``acceleration.json``; empty if the script did not come to its end.
     :param metrics: of the fit; the first row is its start.
     :param stderr: what the script said.
+    :param delivered: Pacemaker was given the curvature that lies in a file.
     """
     if not outcome:
         lines = stderr.strip().splitlines()
@@ -79,6 +82,9 @@ def acceleration_report(outcome: Mapping[str, Any], metrics: Metrics, *, stderr:
     report['first_loss'] = found
     if isinstance(predicted, float) and found is not None:
         report['as_predicted'] = abs(found - predicted) <= AGREEMENT * abs(predicted)
+    curvature = outcome.get('curvature')
+    if isinstance(curvature, Mapping) and curvature.get('by_file') and not delivered:
+        report['curvature'] = {'used': False, 'reason': 'Pacemaker did not take it from its file'}
     return dict(storable(report))
 
 

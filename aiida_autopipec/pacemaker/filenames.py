@@ -46,6 +46,7 @@ SELECT_SCRIPTS = (
     'select_pool.py',
     'select_projections.py',
     'select_report.py',
+    'select_sampling.py',
     'select_strategies.py',
 )
 """The first one is run; it imports the others."""
@@ -58,6 +59,7 @@ ACCELERATION_SCRIPTS = (
     'accelerate.py',
     'accelerate_checks.py',
     'accelerate_curvature.py',
+    'accelerate_input.py',
     'accelerate_linear.py',
     'accelerate_problem.py',
     'accelerate_workers.py',
@@ -65,6 +67,13 @@ ACCELERATION_SCRIPTS = (
 """The first one is run; it imports the others."""
 ACCELERATED_INPUT = 'accelerated.yaml'
 ACCELERATION = 'acceleration.json'
+HOOK_FOLDER = 'hook'
+HOOK = 'autopipec_hook.py'
+FOLLOWED_INPUT = 'followed.yaml'
+HESSIAN_DELIVERED = 'hess_inv0.delivered'
+EARLY_STOPPING_SETTINGS = 'early_stopping_settings.json'
+EARLY_STOPPING = 'early_stopping.json'
+BEST_POTENTIAL = 'best_potential.yaml'
 
 # a validation
 VALIDATE_SCRIPTS = (
@@ -72,6 +81,7 @@ VALIDATE_SCRIPTS = (
     'validate_potential.py',
     'validate_curves.py',
     'validate_crystal.py',
+    'validate_elastic.py',
     'validate_data.py',
 )
 """The first one is started, the others lie beside it."""

@@ -114,7 +114,8 @@ class PaceSelectParser(PaceParser):
         stated = self.node.inputs['parameters'].get_dict() if 'parameters' in self.node.inputs else {}
         parameters = parse_parameters(SelectParameters, stated)
         budget = parameters.budget(self._pool().n_atoms)
-        said: dict[str, Any] = {'strategy': parameters.chosen_strategy, 'seed': parameters.seed}
+        strategy = parameters.chosen_strategy(with_active_set='active_set' in self.node.inputs)
+        said: dict[str, Any] = {'strategy': strategy, 'seed': parameters.seed}
         if budget.amount is not None:
             missing = budget.amount - (n_atoms if budget.in_atoms else n_structures)
             said['asked_for'] = {'atoms' if budget.in_atoms else 'structures': budget.amount}

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.acceleration import GOES_ON, acceleration_problem, acceleration_report
-from aiida_autopipec.pacemaker.dataset.recorded import METADATA_KEY, to_metadata
 from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import (
     ActiveSetInfo,
@@ -31,18 +30,19 @@ from aiida_autopipec.pacemaker.outputs import (
     parse_whole_potential,
     salvage_metrics,
 )
-from aiida_autopipec.pacemaker.outputs.potential import with_metadata
 from aiida_autopipec.pacemaker.outputs.predictions import PARTS, Predictions, predictions_from_frame, read_predictions
 from aiida_autopipec.pacemaker.outputs.report import training_report
 from aiida_autopipec.pacemaker.pickles import read_frame
 from aiida_autopipec.pacemaker.reference_potentials.choose import parse_reference_potential
 from aiida_autopipec.pacemaker.reference_potentials.rows import evaluate_rows
-from aiida_autopipec.parsers.judge import DATASETS, TrainingJudge
+from aiida_autopipec.pacemaker.restart import is_export_only
+from aiida_autopipec.parsers.best_potential import BestPotentialParser
+from aiida_autopipec.parsers.judge import DATASETS
 
 _PREDICTION_PICKLES = {'train': filenames.TRAINING_PREDICTIONS, 'test': filenames.TEST_PREDICTIONS}
 
 
-class PaceTrainParser(TrainingJudge):
+class PaceTrainParser(BestPotentialParser):
     """Turns what a training left behind into nodes, and tells useless fits from good ones."""
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
@@ -74,6 +74,7 @@ class PaceTrainParser(TrainingJudge):
             environment={} if environment is None else environment.as_dict(),
         )
         report |= self.inspect_acceleration(metrics, problems)
+        report |= self.inspect_early_stopping(metrics, test_metrics, log, problems)
         contents = None if active_set is None else describe_active_set(active_set)
         self.out('output_parameters', Dict({**report, 'active_set': contents, 'parser_warnings': problems}))
         return (
@@ -140,12 +141,17 @@ class PaceTrainParser(TrainingJudge):
     def inspect_acceleration(self, metrics: Metrics, problems: list[str]) -> dict[str, Any]:
         """Read what became of a better start than zero, if one was asked for."""
         inputs = self.node.inputs
-        if 'acceleration' not in inputs or inputs.acceleration.get('mode', None) == 'none':
+        mode = inputs.acceleration.get('mode', 'prefit') if 'acceleration' in inputs else 'none'
+        if mode == 'none' or is_export_only(inputs.config.get_dict()):
             return {}
-        if 'initial_potential' in inputs or 'parent_folder' in inputs:
+        if mode == 'prefit' and ('initial_potential' in inputs or 'parent_folder' in inputs):
             return {'acceleration': {'used': False, 'reason': GOES_ON}}
-        stderr = self.read_text(filenames.stderr_of('accelerate')) or ''
-        report = acceleration_report(self.read_json(filenames.ACCELERATION), metrics, stderr=stderr)
+        report = acceleration_report(
+            self.read_json(filenames.ACCELERATION),
+            metrics,
+            stderr=self.read_text(filenames.stderr_of('accelerate')) or '',
+            delivered=self.has(filenames.HESSIAN_DELIVERED),
+        )
         problem = acceleration_problem(report)
         problems += [] if problem is None else [problem]
         return {'acceleration': report}
@@ -226,20 +232,13 @@ class PaceTrainParser(TrainingJudge):
                 'n_functions': dict(info.n_functions),
                 'reference': self.node.inputs['dataset'].reference,
             }
-            content = self._with_record(self.read_bytes(filenames.OUTPUT_POTENTIAL) or b'')
+            content = self.with_record(self.read_bytes(filenames.OUTPUT_POTENTIAL) or b'')
             self.out_file('potential', content, 'potential.yaml', **facts)
             exported = self.read_bytes(filenames.OUTPUT_LAMMPS_POTENTIAL)
             if exported:
                 self.out_file('lammps_potential', exported, 'potential.yace', **facts)
         elif state is not None:
-            self.out_file('interim_potential', self._with_record(state.content), 'interim_potential.yaml')
-
-    def _with_record(self, content: bytes) -> bytes:
-        """Write into the metadata of a potential what was subtracted from the labels, if that is known."""
-        reference = self.node.inputs['dataset'].reference
-        if reference is None:
-            return content
-        return with_metadata(content.decode(), METADATA_KEY, to_metadata(reference)).encode()
+            self.out_file('interim_potential', self.with_record(state.content), 'interim_potential.yaml')
 
     def out_active_set(self, problems: list[str]) -> ActiveSetInfo | None:
         """Attach the active set, and return what is in it."""

@@ -1,4 +1,4 @@
-"""Give a fit a better start than zero, and tell the optimiser how the loss is curved there.
+"""Give a fit a better start than zero, and tell the optimiser how the loss is curved where it begins.
 
 Runs on the computer, in Pacemaker's own Python, before ``pacemaker``:
 
@@ -7,13 +7,13 @@ Runs on the computer, in Pacemaker's own Python, before ``pacemaker``:
 Writes ``prefit.yaml`` and, over the plain input that stands there already, the input that uses it. Whatever goes wrong,
 the plain input stays, and ``acceleration.json`` says why. Needs what python-ace brings.
 
-All that Pacemaker does then is documented: it goes on from a potential (``potential: FILE``), and scipy's BFGS takes a
-first inverse Hessian (``fit.options.hess_inv0``).
+All that Pacemaker does then is documented: it goes on from a potential (``potential: FILE``), a ladder begins with one
+(``potential: {initial_potential: FILE}``), and scipy's BFGS takes a first inverse Hessian (``fit.options.hess_inv0``).
+A fit that goes on from a potential keeps that, and is told the curvature there.
 """
 
 import argparse
 import json
-import os
 import sys
 import time
 import traceback
@@ -21,17 +21,15 @@ import traceback
 import numpy as np
 from accelerate_checks import N_STRUCTURES, check
 from accelerate_curvature import Curvature
+from accelerate_input import POTENTIAL, as_seen_by, can_hand_over, why_no_curvature, write_input
 from accelerate_linear import Design, Evaluator, NormalEquations, regularisation
 from accelerate_problem import NotPossibleError, Problem
 from accelerate_workers import allowed, spread
 
-POTENTIAL = 'prefit.yaml'
 OUTCOME = 'acceleration.json'
 FOLDER = 'accelerate_files'  # what Pacemaker's dry run leaves
 SEEDS = (0.0, -0.5, -1.0, -2.0, -4.0, -8.0, 0.5, 1.0, 2.0)
-LARGEST_MATRIX = 500  # coefficients: Pacemaker's YAML reader needs 75 µs for each of the numbers, so 19 s
 CHUNKS = 32  # fixed, so that sums do not depend on the number of processes
-OPTIONS = {'gtol': 1e-8, 'disp': True}  # what Pacemaker takes where no options are given; `options` replaces them
 
 
 class Start:
@@ -126,43 +124,6 @@ def choose(problem, number, seed):
     return np.sort(np.random.RandomState(seed).permutation(count)[: min(number, count)])
 
 
-def why_no_curvature(problem, settings):
-    """Return why Pacemaker cannot be given a first inverse Hessian, or nothing."""
-    fit = settings.get('fit') or {}
-    if fit.get('optimizer', 'BFGS') != 'BFGS':
-        return 'only BFGS takes a first inverse Hessian, not %s' % fit['optimizer']
-    if 'hess_inv0' in (fit.get('options') or {}):
-        return 'the settings state one (fit.options.hess_inv0)'
-    if len(problem.trainable) > LARGEST_MATRIX:
-        return 'the potential has %d coefficients, more than %d' % (len(problem.trainable), LARGEST_MATRIX)
-    return None
-
-
-def as_seen_by(settings, problem, matrix):
-    """Return the matrix in the size that the evaluator's optimiser has.
-
-    `pyace` leaves frozen coefficients out, `tensorpot` multiplies their gradient by zero.
-    """
-    if (settings.get('backend') or {}).get('evaluator') != 'tensorpot':
-        return matrix
-    full = np.eye(len(problem.trainable))
-    full[np.ix_(problem.trainable, problem.trainable)] = matrix
-    return full
-
-
-def write_input(settings, filename, matrix):
-    """Write the input that begins with the prefit; JSON is YAML 1.2, which Pacemaker reads."""
-    changed = {key: value for key, value in settings.items() if key != 'metadata'}  # it stands in the potential
-    changed['potential'] = POTENTIAL
-    if matrix is not None:
-        fit = dict(changed.get('fit') or {})
-        fit['options'] = dict(OPTIONS, **(fit.get('options') or {}), hess_inv0=matrix.tolist())
-        changed['fit'] = fit
-    with open(filename + '.part', 'w') as handle:
-        json.dump(changed, handle)
-    os.replace(filename + '.part', filename)
-
-
 def accelerate(arguments, outcome):
     """Write potential and input of a better start, and say what was done."""
     import ruamel.yaml
@@ -172,16 +133,31 @@ def accelerate(arguments, outcome):
         settings = ruamel.yaml.YAML(typ='safe', pure=True).load(handle)
     problem = Problem(settings, FOLDER)
     clock.stop('prepare')
-    seeds = SEEDS if arguments.mode == 'full' and len(problem.seeds()) else SEEDS[:1]
-    start, seed, plain = linear_start(problem, seeds, arguments.processes)
     outcome.update(
-        predicted_loss=start.loss,
-        loss_of_zero=plain,
         functions=len(problem.layout),
         coefficients=len(problem.trainable),
         kappa=problem.kappa,
-        second_density=seed,
+        structures=len(problem.structures),
     )
+    if problem.goes_on:
+        begun = go_on(problem, settings, arguments, outcome)
+    else:
+        begun = begin(problem, arguments, outcome, clock)
+    matrix = None
+    if arguments.mode == 'full':
+        matrix = curvature(problem, settings, begun, arguments, outcome)
+        clock.stop('curvature')
+    if problem.goes_on and matrix is None:
+        raise NotPossibleError('the fit goes on from a potential, and %s' % outcome['curvature']['reason'])
+    write_input(settings, arguments.output, problem, matrix)
+    clock.stop('write')
+
+
+def begin(problem, arguments, outcome, clock):
+    """Write the best start, and return its coefficients of all functions."""
+    seeds = SEEDS if arguments.mode == 'full' and len(problem.seeds()) else SEEDS[:1]
+    start, seed, plain = linear_start(problem, seeds, arguments.processes)
+    outcome.update(predicted_loss=start.loss, loss_of_zero=plain, second_density=seed)
     if seed == 0 and not problem.trainable[: problem.layout.n_radial].any():
         # gradients of all densities are in a fixed ratio where they are zero, and that of the first one vanishes
         raise NotPossibleError('with frozen radial functions, the fit would stand still at the start')
@@ -192,30 +168,58 @@ def accelerate(arguments, outcome):
     rows = choose(problem, N_STRUCTURES, arguments.seed)
     outcome['self_test'] = check(problem, POTENTIAL, predict(problem, start, rows), rows)
     clock.stop('self_test')
-    matrix = None
-    if arguments.mode == 'full':
-        matrix = curvature(problem, settings, start, arguments, outcome)
-        clock.stop('curvature')
-    write_input(settings, arguments.output, matrix)
-    clock.stop('write')
+    return start.full
 
 
-def curvature(problem, settings, start, arguments, outcome):
-    """Return the inverse Hessian for the optimiser, or nothing with the reason in the outcome."""
+def go_on(problem, settings, arguments, outcome):
+    """Return the coefficients of all functions of the potential that the fit goes on from, as they are."""
+    if arguments.mode != 'full':
+        raise NotPossibleError('the fit goes on from a potential')
+    coefficients = np.array(problem.basis.basis_coeffs)
+    outcome['predicted_loss'] = loss_there(problem, arguments.processes) + (
+        regularisation(coefficients, problem.loss) + problem.radial_loss()
+    )
+    return coefficients
+
+
+def loss_there(problem, processes):
+    """Return the loss of the potential as it is, without regularisation."""
+    chunks = np.array_split(np.arange(len(problem.structures)), min(CHUNKS, len(problem.structures)))
+    return float(sum(spread(loss_of_chunk, problem, chunks, processes)))
+
+
+def loss_of_chunk(problem, rows):
+    """Sum up the loss of some structures."""
+    evaluate, total = Evaluator(problem.basis), 0.0
+    for row in rows:
+        structure = problem.structures[row]
+        energy, forces = evaluate(structure.environment)
+        total += (1 - problem.kappa) * structure.energy_weight * (energy - structure.energy) ** 2
+        total += problem.kappa * float(structure.force_weights @ ((forces - structure.forces) ** 2).sum(axis=1))
+    return total
+
+
+def curvature(problem, settings, coefficients, arguments, outcome):
+    """Return the inverse Hessian for the optimiser at some coefficients, or nothing with the reason in the outcome."""
     reason = why_no_curvature(problem, settings)
     if reason is not None:
         outcome['curvature'] = {'used': False, 'reason': reason}
         return None
-    found = Curvature(problem, start.full, choose(problem, arguments.structures, arguments.seed))
-    matrix = found.inverse(arguments.damping, arguments.processes)
+    found = Curvature(problem, coefficients, choose(problem, arguments.structures, arguments.seed))
+    matrix, step = found.inverse(arguments.damping, arguments.processes)
     if not np.isfinite(matrix).all() or np.linalg.eigvalsh(matrix)[0] <= 0:
         outcome['curvature'] = {'used': False, 'reason': 'the inverse of the curvature is not positive'}
+        return None
+    if not step['length']:
+        outcome['curvature'] = {'used': False, 'reason': 'no step with the curvature lowers the loss'}
         return None
     outcome['curvature'] = {
         'used': True,
         'structures': len(found.structures),
         'evaluations': found.evaluations,
         'damping': arguments.damping,
+        'first_step': step,
+        'by_file': can_hand_over(),
     }
     return as_seen_by(settings, problem, matrix)
 

@@ -6,11 +6,13 @@ ratio to those, since its embedding is its slope there. All others are central d
 """
 
 import numpy as np
-from accelerate_linear import Design, Evaluator
+from accelerate_linear import Design, Evaluator, regularisation
 from accelerate_workers import spread
 
 STEP = 1e-5  # of the differences: coefficients are of the order of one
 RATIO_ERROR = 1e-4  # relative: beyond it, columns are not in a fixed ratio
+MOST_BYTES = 2**29  # of the derivatives; fewer structures are taken beyond
+LENGTHS = tuple(2.0**-power for power in range(11))  # of the first step, which the optimiser shortens, too
 FLOOR = 2e-8  # curvature of a coefficient that nothing depends on, besides a part of the largest one
 FLOOR_RELATIVE = 1e-12
 
@@ -26,11 +28,16 @@ class Curvature:
     def __init__(self, problem, coefficients, rows):
         self.problem = problem
         self.layout = problem.layout
-        self.structures = [problem.structures[row] for row in rows]
         self.basis = problem.basis
         self.start = np.concatenate([np.asarray(problem.basis.all_coeffs)[: self.layout.n_radial], coefficients])
+        self.structures = self.that_fit([problem.structures[row] for row in rows])
         self.weights = self.scaled_weights()
         self.evaluations = 0  # of the subset
+
+    def that_fit(self, structures):
+        """Return as many structures as derivatives may be kept of, one at least."""
+        rows = np.cumsum([1 + structure.forces.size for structure in structures])
+        return structures[: max(1, int(np.searchsorted(8 * len(self.start) * rows, MOST_BYTES, side='right')))]
 
     def scaled_weights(self):
         """Return the weight of each row: energies, then forces, so that the sums are those of all structures."""
@@ -67,8 +74,9 @@ class Curvature:
         trainable, n_radial = self.problem.trainable, self.layout.n_radial
         columns = np.zeros((len(self.weights), len(self.start)))
         todo = set(np.flatnonzero(trainable).tolist())
-        design = self.rows_of(Design(self.basis, self.layout, self.problem.factors))
-        for density in range(int(self.layout.densities.max())):
+        linear = self.problem.factors is not None
+        design = self.rows_of(Design(self.basis, self.layout, self.problem.factors)) if linear else None
+        for density in range(int(self.layout.densities.max()) if linear else 0):
             functions, places = self.layout.columns(density)
             places = places + n_radial
             ratios = self.ratios(density, functions, places, design)
@@ -108,7 +116,7 @@ class Curvature:
         return ratios
 
     def inverse(self, damping, processes):
-        """Return the damped inverse, of all coefficients that the optimiser sees.
+        """Return the damped inverse, of all coefficients that the optimiser sees, and what a step with it does.
 
         :param damping: part of the diagonal that is added to it.
         """
@@ -123,7 +131,42 @@ class Curvature:
         scale = 1 / np.sqrt(np.diag(part))
         factor = np.linalg.inv(np.linalg.cholesky(part * np.outer(scale, scale)))
         found = factor.T @ factor * np.outer(scale, scale)
-        return (found + found.T) / 2
+        found = (found + found.T) / 2
+        return found, self.first_step(found, jacobian)
+
+    def first_step(self, inverse, jacobian):
+        """Return how long a step with the inverse may be, and what it makes of the loss of these structures.
+
+        :returns: length and relative loss; the length is zero if no step lowers the loss.
+        """
+        trainable, spec = self.problem.trainable, self.problem.loss
+        rest = self.values(self.start) - self.labels()
+        gradient = 2 * jacobian.T @ (self.weights * rest)
+        functions = self.start[self.layout.n_radial :]
+        gradient[self.layout.n_radial :] += 2 * spec.L2_coeffs * functions + spec.L1_coeffs * np.sign(functions)
+        step = np.zeros(len(self.start))
+        step[trainable] = -inverse @ gradient[trainable]
+        before = self.loss(self.start, rest)
+        for length in LENGTHS:
+            there = self.start + length * step
+            after = self.loss(there, self.values(there) - self.labels())
+            self.evaluations += 1
+            if after < before:
+                self.basis.all_coeffs = self.start
+                return {'length': length, 'loss': after / before}
+        self.basis.all_coeffs = self.start
+        return {'length': 0.0, 'loss': 1.0}
+
+    def labels(self):
+        """Return the labels in the order of the rows."""
+        return np.concatenate(
+            [np.array([structure.energy for structure in self.structures])]
+            + [structure.forces.ravel() for structure in self.structures]
+        )
+
+    def loss(self, coefficients, rest):
+        """Return the loss of these structures, without that of the radial functions."""
+        return self.weights @ rest**2 + regularisation(coefficients[self.layout.n_radial :], self.problem.loss)
 
 
 def difference(curvature, place):

@@ -66,16 +66,18 @@ class Problem:
     def __init__(self, settings, folder):
         from pyace.basis import ACEBBasisSet
 
-        refuse_known(settings)
+        self.goes_on = goes_on(settings)
         fit = prepare(settings, folder)
-        if fit.ladder_scheme:
-            raise NotPossibleError('the fit climbs a ladder (fit.ladder_step), which begins with an empty basis')
-        self.config = fit.target_bbasisconfig
+        self.climbs = bool(fit.ladder_scheme)
+        self.config = first_step(fit) if self.climbs else fit.target_bbasisconfig
         self.basis = ACEBBasisSet(self.config)
         self.layout = Layout(self.basis)
-        self.factors = linear_factors(self.basis)
-        if np.any(np.asarray(self.basis.basis_coeffs)):
-            raise NotPossibleError('the potential has coefficients already')
+        try:
+            self.factors = linear_factors(self.basis)
+        except NotPossibleError:
+            if not self.goes_on:
+                raise
+            self.factors = None
         self.loss = fit.loss_spec
         self.kappa = float(fit.loss_spec.kappa)
         self.frame = fit.fitting_data
@@ -87,7 +89,7 @@ class Problem:
         ]
         self.trainable_parameters = fit.trainable_parameters_dict
         self.trainable = trainable_mask(self.config, self.trainable_parameters)
-        if not self.free.any():
+        if not self.goes_on and not self.free.any():
             raise NotPossibleError('no coefficient of a first density may change (fit.trainable_parameters)')
 
     @property
@@ -119,23 +121,44 @@ class Problem:
         return float(np.dot(weights, smooth[:3]))
 
 
-def refuse_known(settings):
-    """Refuse what can be seen in the settings, before anything costs time.
+def goes_on(settings):
+    """Return whether a fit begins with the coefficients of a potential.
 
-    :raises NotPossibleError: with the reason.
+    :raises NotPossibleError: if that potential is the begin of a ladder.
     """
-    fit, potential = settings.get('fit') or {}, settings.get('potential')
-    if fit.get('ladder_step') is not None:
-        raise NotPossibleError('the fit climbs a ladder (fit.ladder_step), which begins with an empty basis')
-    if isinstance(potential, str) or (isinstance(potential, dict) and 'initial_potential' in potential):
-        raise NotPossibleError('the fit goes on from a potential')
+    potential, climbs = settings.get('potential'), (settings.get('fit') or {}).get('ladder_step') is not None
+    if isinstance(potential, dict) and 'initial_potential' not in potential:
+        return 'filename' in potential and not potential.get('reset')
+    if climbs or not isinstance(potential, str):
+        raise NotPossibleError('the fit climbs a ladder from a potential')
+    return True
+
+
+def first_step(fit):
+    """Return the basis that a ladder is begun with, as ``GeneralACEFit.ladder_fitting`` makes it.
+
+    :raises NotPossibleError: if nothing is left to add to it, as Pacemaker would not fit it then.
+    """
+    from pyace.basisextension import get_actual_ladder_step
+    from pyace.multispecies_basisextension import extend_multispecies_basis
+
+    empty, target = fit.initial_bbasisconfig.copy(), fit.target_bbasisconfig
+    step = get_actual_ladder_step(
+        fit.fit_config['ladder_step'], empty.total_number_of_functions, target.total_number_of_functions
+    )
+    config, _ = extend_multispecies_basis(empty, target, fit.ladder_type, step, return_is_extended=True)
+    if config.total_number_of_functions >= target.total_number_of_functions:
+        raise NotPossibleError('the ladder (fit.ladder_step) has a single step')
+    return config
 
 
 def prepare(settings, folder):
     """Return Pacemaker's own fit, ready to begin; the evaluator is the one that needs no TensorFlow."""
-    from pyace import generalfit
+    from pyace import generalfit, preparedata
 
     generalfit.plot_ef_distributions = no_plot
+    if (settings.get('backend') or {}).get('evaluator') == 'tensorpot':
+        preparedata.aseatoms_to_atomicenvironment = bonded_only(preparedata.aseatoms_to_atomicenvironment)
     settings = copy.deepcopy(settings)
     seed = settings.get('seed', DEFAULT_SEED)
     data = settings['data']
@@ -148,10 +171,13 @@ def prepare(settings, folder):
         elif data.get(key):
             data[key] = [absolute(name, datapath) for name in data[key]]
     potential = settings['potential']
-    if 'metadata' in settings:
-        potential['metadata'] = settings['metadata']
-    if 'filename' in potential:
-        potential['filename'] = os.path.abspath(potential['filename'])
+    if isinstance(potential, str):
+        potential = os.path.abspath(potential)
+    else:
+        if 'metadata' in settings:
+            potential['metadata'] = settings['metadata']
+        if 'filename' in potential:
+            potential['filename'] = os.path.abspath(potential['filename'])
     os.makedirs(folder, exist_ok=True)
     before = os.getcwd()
     os.chdir(folder)
@@ -170,6 +196,20 @@ def prepare(settings, folder):
 
 def no_plot(frame, suffix=''):
     """Leave out a picture of the labels: nobody looks at it, and it takes longer than a small prefit."""
+
+
+def bonded_only(convert):
+    """Return a conversion that leaves out what `tensorpot` does: structures with an atom that has no neighbour.
+
+    Pacemaker drops rows without a result before it gives weights (``generate_tp_atoms``, tensorpotential 0.6.2).
+    """
+
+    def converted(atoms, *args, **keys):
+        environment = convert(atoms, *args, **keys)
+        neighbours = environment.neighbour_list[: environment.n_atoms_real]
+        return environment if all(len(found) for found in neighbours) else None
+
+    return converted
 
 
 def absolute(filename, datapath):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 from select_maxvol import COPIES
 from select_projections import PASS_BYTES
+from select_sampling import SPREAD_DIMENSIONS
 from select_strategies import CLUSTERS, DIMENSIONS
 
 # of `pyace.atomicenvironment.aseatoms_to_atomicenvironment`, measured with python-ace 0.4.0rc1 for cutoffs from 4.5 to
@@ -121,5 +122,6 @@ def _matrices(functions, n, strategy):
     """Return the bytes of what does not grow with the atoms."""
     squares = sum(MATRICES * 8 * width**2 for width in functions.values())
     together = 4 * 8 * sum(functions.values()) ** 2
-    numbers = {'kmeans': 2 * DIMENSIONS + 3 * CLUSTERS, 'farthest_point': 2 * DIMENSIONS}.get(strategy, 0) + 32
+    own = {'kmeans': 2 * DIMENSIONS + 3 * CLUSTERS, 'farthest_point': 2 * DIMENSIONS, 'spread': 3 * SPREAD_DIMENSIONS}
+    numbers = own.get(strategy, 0) + 32
     return squares + together + 8 * n * numbers

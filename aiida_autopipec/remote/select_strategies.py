@@ -7,109 +7,16 @@ candidates ``among``, for ``room`` atoms or structures. It is sent whether the c
 that build on earlier choices learn of them.
 """
 
-import hashlib
 import heapq
 
 import numpy as np
 from select_projections import components, leverages
+from select_sampling import ROUND, SPREAD_DIMENSIONS, Leverage, Random, Spread, uniforms
 
-ROUND = 1
 REFRESH = 50  # after so many updates the inverse is computed anew, so that rounding errors do not add up
 DIMENSIONS = 32  # principal components in which distances are measured
 CLUSTERS = 100
 KMEANS_ITERATIONS = 50
-
-
-def uniforms(fingerprints, seed, purpose):
-    """Return a number in [0, 1) for each candidate that depends on its geometry, the seed and the purpose only.
-
-    So a draw does not depend on how the pool is cut, nor on the version of numpy. Equal geometries are numbered.
-
-    :param fingerprints: ``(n,)`` hashes of the geometries.
-    """
-    key = ('%d %s' % (seed, purpose)).encode()
-    seen, draws = {}, []
-    for fingerprint in fingerprints:
-        repeat = seen[fingerprint] = seen.get(fingerprint, 0) + 1
-        digest = hashlib.blake2b(b'%s %d' % (bytes(fingerprint), repeat), digest_size=7, key=key).digest()
-        draws.append(int.from_bytes(digest, 'little') / 2.0**56)
-    return np.array(draws)
-
-
-class Random:
-    """Every order is as likely as every other; another pool with the same structures has them in the same order."""
-
-    def __init__(self, fingerprints, seed):
-        self.draws = uniforms(fingerprints, seed, 'random')
-
-    def ranking(self, among, room, in_atoms):
-        """Offer in the order of the draws."""
-        for candidate in among[np.argsort(self.draws[among], kind='stable')]:
-            yield candidate, ROUND
-
-
-class Leverage:
-    """Draw each structure with a probability proportional to its leverage per atom, or certainly.
-
-    Those with probability 1 come first, then what systematic sampling hits, then the rest by weighted draws.
-
-    :param leverage: ``(n,)`` as :func:`select_projections.leverages` returns them.
-    """
-
-    def __init__(self, leverage, sizes, fingerprints, seed):
-        self.leverage = leverage
-        # an isolated atom has no leverage; it can be drawn last
-        self.weights = np.maximum(leverage, 1e-9) / sizes
-        self.sizes = sizes
-        self.draws = uniforms(fingerprints, seed, 'leverage')
-        self.tickets = uniforms(fingerprints, seed, 'leverage: the rest')
-        self.start = uniforms([b'start'], seed, 'leverage')[0]
-        self.probability = np.zeros(len(sizes))
-
-    def ranking(self, among, room, in_atoms):
-        """Offer by probability."""
-        costs = self.sizes[among] if in_atoms else np.ones(len(among))
-        chances = inclusion_probabilities(self.weights[among], costs, room)
-        self.probability[among] = chances
-        shuffled = np.argsort(self.draws[among], kind='stable')
-        sure = shuffled[chances[shuffled] >= 1]
-        others = shuffled[chances[shuffled] < 1]
-        hit = systematic_sample(chances[others], self.start)
-        rest = others[~hit]
-        # an exponential clock with rate w rings first with probability w / sum(w)
-        clocks = -np.log1p(-self.tickets[among[rest]]) / self.weights[among[rest]]
-        rest = rest[np.argsort(clocks, kind='stable')]
-        for candidate in among[np.concatenate([sure, others[hit], rest])]:
-            yield candidate, ROUND
-
-
-def inclusion_probabilities(weights, costs, room):
-    """Return ``min(1, c weight)`` with the ``c`` for which the expected cost is the room.
-
-    :param weights: ``(n,)`` positive.
-    :param costs: ``(n,)`` positive.
-    """
-    if costs.sum() <= room:
-        return np.ones(len(weights))
-    low, high = 0.0, 1.0 / weights.min()
-    for _ in range(200):  # halving an interval of doubles cannot go on for longer
-        middle = (low + high) / 2
-        if (np.minimum(1.0, middle * weights) * costs).sum() > room:
-            high = middle
-        else:
-            low = middle
-    return np.minimum(1.0, low * weights)
-
-
-def systematic_sample(probabilities, start):
-    """Tell who is hit by one random start and steps of one along the summed probabilities.
-
-    :param probabilities: ``(n,)`` below 1.
-    :param start: in [0, 1).
-    :return: ``(n,)`` truth values; their number differs by less than one from the sum of the probabilities.
-    """
-    steps = np.floor(np.cumsum(np.concatenate([[start], probabilities])))  # each bound once: rounded, it counts for one
-    return np.diff(steps) > 0
 
 
 class GreedyLogDeterminant:
@@ -265,6 +172,8 @@ def make(name, projections, space, fingerprints, seed, kept=()):
         return Random(fingerprints, seed)
     if name == 'leverage':
         return Leverage(leverages(projections, space), projections.sizes, fingerprints, seed)
+    if name == 'spread':
+        return Spread(components(projections, space, SPREAD_DIMENSIONS), projections.sizes, fingerprints, seed)
     if name == 'greedy_logdet':
         strategy = GreedyLogDeterminant(projections, space)
     else:

@@ -66,9 +66,9 @@ class DataSteps(WorkChain):
             parameters = self.inputs.conversion.get_dict().get(key) if 'conversion' in self.inputs else None
             stated = {} if parameters is None else {'parameters': Dict(parameters)}
             if isinstance(node, TrajectoryData):
-                converted[key] = _call(convert_trajectory, f'convert_{key}', trajectory=node, **stated)['dataset']
+                converted[key] = call_step(convert_trajectory, f'convert_{key}', trajectory=node, **stated)['dataset']
             else:
-                converted[key] = _call(import_dataset, f'convert_{key}', file=node, **stated)['dataset']
+                converted[key] = call_step(import_dataset, f'convert_{key}', file=node, **stated)['dataset']
         return converted
 
     def _convert_structures(self) -> dict[str, PaceDatasetData]:
@@ -77,7 +77,7 @@ class DataSteps(WorkChain):
         keys = sorted(structures)
         batches = [keys[i : i + STRUCTURES_PER_CONVERSION] for i in range(0, len(keys), STRUCTURES_PER_CONVERSION)]
         return {
-            f'structures_{number:05d}': _call(
+            f'structures_{number:05d}': call_step(
                 convert_structures,
                 f'convert_structures_{number:05d}',
                 structures={key: structures[key] for key in batch},
@@ -98,7 +98,7 @@ class DataSteps(WorkChain):
 
     def _merged(self, parts: dict[str, PaceDatasetData], label: str) -> PaceDatasetData:
         policy = {'on_conflict': self.inputs.on_conflict} if 'on_conflict' in self.inputs else {}
-        outcome = _call(merge_datasets, label, **parts, **policy)
+        outcome = call_step(merge_datasets, label, **parts, **policy)
         report = outcome['report']
         for key, words in (
             ('duplicates_removed', 'exact duplicates were removed'),
@@ -114,7 +114,7 @@ class DataSteps(WorkChain):
         """Report what looks wrong with the data, and leave out what the rules say."""
         try:
             rules = checks.triage_rules(self.inputs)
-            outcome = _call(check_dataset, 'check', dataset=self.ctx.dataset, rules=rules)
+            outcome = call_step(check_dataset, 'check', dataset=self.ctx.dataset, rules=rules)
         except InputError as exception:
             return self._invalid(exception)
         report = outcome['report']
@@ -142,7 +142,7 @@ class DataSteps(WorkChain):
         return None
 
     def _corrected(self, dataset: PaceDatasetData, reference: Dict, cutoff: Float, label: str) -> PaceDatasetData:
-        outcome = _call(subtract_reference, label, dataset=dataset, reference=reference, cutoff=cutoff)
+        outcome = call_step(subtract_reference, label, dataset=dataset, reference=reference, cutoff=cutoff)
         corrected: PaceDatasetData = outcome['dataset']
         return corrected
 
@@ -152,7 +152,7 @@ class DataSteps(WorkChain):
             return None
         split = self.inputs.split.get_dict()
         try:
-            sides = _call(
+            sides = call_step(
                 split_dataset,
                 'split',
                 dataset=self.ctx.training_set,
@@ -178,7 +178,7 @@ class DataSteps(WorkChain):
         return code
 
 
-def _call(function: Any, label: str, **inputs: Any) -> dict[str, Any]:
+def call_step(function: Any, label: str, **inputs: Any) -> dict[str, Any]:
     """Call a calculation function as a step of this name."""
     outputs: dict[str, Any] = function(**inputs, metadata={'call_link_label': label})
     return outputs

@@ -8,6 +8,7 @@ from typing import Any
 from aiida.orm import Dict, TrajectoryData
 
 from aiida_autopipec.calculations import validation
+from aiida_autopipec.calculations.early_stopping import stopping_problem
 from aiida_autopipec.calculations.gpu_option import gpus_problem
 from aiida_autopipec.calculations.pace_select import candidates_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
@@ -47,12 +48,14 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
     if validation.validate_config(inputs['config'], None):
         return None  # reported by the port itself
     config = TrainingConfig.model_validate(inputs['config'].get_dict())
+    has_test_set = 'split' in inputs or bool(inputs.get('test_datasets'))
     problem = (
         validation.starting_point_problem(config, inputs)
-        or validation.stopping_problem(config, has_test_set='split' in inputs or bool(inputs.get('test_datasets')))
+        or validation.stopping_problem(config, has_test_set=has_test_set)
         or _datasets_problem(config, inputs)
         or _energies_problem(config, inputs)
         or _pool_problem(inputs)
+        or stopping_problem(inputs.get('pace_train', {}), config, has_test_set=has_test_set)
         or gpus_problem(inputs.get('pace_train', {}), config)
     )
     if problem is None:

@@ -179,12 +179,22 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
         if self.ctx.fresh is not None and _fell(report) and self.is_first('new_curvature'):
             return self.go_on(calculation, 'diverged', 'without what the optimizer remembers of the curvature')
         self.ctx.fresh = None  # its coefficients are no place to go on from
+        if (plain := self._try_without_acceleration(calculation, 'diverged')) is not None:
+            return plain
         if config.get('fit', {}).get('optimizer', 'BFGS') != 'BFGS' and self.is_first('BFGS'):
             self.ctx.todo = [self._with_bfgs(left) for left in self.ctx.todo]
             return self.go_on(calculation, 'diverged', 'with the optimizer BFGS')
         if 'initial_potential' in self.ctx.inputs and self.is_first('from_scratch'):
             return self._start_from_scratch(calculation)
         return self.give_up('ERROR_DIVERGED', calculation)
+
+    def _try_without_acceleration(self, calculation: CalcJobNode, reason: str) -> ProcessHandlerReport | None:
+        """Train in the plain way where the acceleration may be to blame, once."""
+        accelerated = (parameters_of(calculation).get('acceleration') or {}).get('used')
+        if not accelerated or not self.is_first('plain'):
+            return None
+        self.ctx.inputs.pop('acceleration', None)
+        return self.go_on(calculation, reason, 'without acceleration')
 
     @staticmethod
     def _with_bfgs(config: dict[str, Any]) -> dict[str, Any]:
@@ -208,6 +218,8 @@ class PaceTrainBaseWorkChain(ContinuedCourse):
     @process_handler(priority=590, exit_codes=[_CODES.ERROR_NOT_TRAINED])
     def shake(self, calculation: CalcJobNode) -> ProcessHandlerReport:
         """Leave a point where no gradient acts; a fit that goes on from a state of its own is at its end there."""
+        if (plain := self._try_without_acceleration(calculation, 'did not move')) is not None:
+            return plain
         if self.ctx.state_from is not None:
             self.ctx.newest, self.ctx.newest_from = self.ctx.state, self.ctx.state_from
             return self.take_state(calculation, 'found nothing to improve')

@@ -25,12 +25,14 @@ from aiida_autopipec.workflows.healing.ports import define_warnings
 from aiida_autopipec.workflows.pace_train import PaceTrainBaseWorkChain
 from aiida_autopipec.workflows.protocols.builder import TrainingProtocols
 from aiida_autopipec.workflows.refinement import refined_config, refinement_problem
+from aiida_autopipec.workflows.select import SelectWorkChain
 
 RESULTS = (
     'potential',
     'lammps_potential',
     'active_set',
     'interim_potential',
+    'best_potential',
     'output_parameters',
     'learning_curve',
     'predictions',
@@ -65,6 +67,7 @@ class TrainPotentialWorkChain(TrainingProtocols, GateSteps, DataSteps):
             exclude=('dataset', 'potential', 'config', 'active_set', 'parameters', 'codes.pacemaker'),
             namespace_options={'required': False, 'populate_defaults': False, 'help': 'Needed with `selection`.'},
         )
+        ports.add_parts(spec, 'selection_parts')
         spec.expose_inputs(
             PaceActivesetCalculation,
             namespace='pace_activeset',
@@ -141,15 +144,19 @@ class TrainPotentialWorkChain(TrainingProtocols, GateSteps, DataSteps):
             inputs.setdefault('codes', AttributeDict())['pacemaker'] = self.inputs.pace_train.code
         if 'active_set' in self.inputs:
             inputs.active_set = self.inputs.active_set
-        inputs.metadata.call_link_label = 'select'
-        return ToContext(selection=self.submit(PaceSelectCalculation, inputs))
+        if self.inputs.selection_parts.value == 1:
+            inputs.metadata.call_link_label = 'select'
+            return ToContext(selection=self.submit(PaceSelectCalculation, inputs))
+        label = {'call_link_label': 'select'}
+        parts = self.inputs.selection_parts
+        return ToContext(selection=self.submit(SelectWorkChain, pace_select=inputs, parts=parts, metadata=label))
 
     def inspect_selection(self) -> ExitCode | None:
         """Take the selected structures as training set."""
-        calculation: CalcJobNode = self.ctx.selection
-        if not calculation.is_finished_ok:
-            return self._failed('ERROR_SELECTION_FAILED', _reason(calculation))
-        self.ctx.training_set = calculation.outputs.selected
+        selection: ProcessNode = self.ctx.selection
+        if not selection.is_finished_ok:
+            return self._failed('ERROR_SELECTION_FAILED', _reason(selection))
+        self.ctx.training_set = selection.outputs.selected
         self.report(
             f'{self.ctx.training_set.n_structures} structures with {self.ctx.training_set.n_atoms} atoms were selected'
         )

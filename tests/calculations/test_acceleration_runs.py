@@ -56,7 +56,11 @@ def test_it_begins_where_it_was_predicted(full):
     assert report['used'], report
     assert report['as_predicted']
     assert report['first_loss'] == pytest.approx(report['predicted_loss'], rel=1e-8)
-    assert report['curvature'] == {'used': True, 'structures': 12, 'damping': 1e-3, 'evaluations': 56}
+    curvature = report['curvature']
+    step = curvature.pop('first_step')
+    assert curvature == {'used': True, 'by_file': True, 'structures': 12, 'damping': 1e-3, 'evaluations': 57}
+    assert 0 < step['length'] <= 1
+    assert step['loss'] < 1
     assert full.outputs.output_parameters['parser_warnings'] == []
 
 
@@ -66,6 +70,12 @@ def test_it_needs_fewer_iterations(plain, full):
     assert other.get_array('loss')[0] < curve.get_array('loss')[-1]
     assert other.get_array('loss')[-1] < other.get_array('loss')[0]
     assert 'acceleration' not in plain.outputs.output_parameters.get_dict()
+
+
+def test_a_matrix_is_a_file_and_not_a_line_of_the_log(full):
+    """The curvature comes from a file: neither the input nor the log has all its numbers."""
+    assert full.outputs.retrieved.base.repository.get_object_size('log.txt') < 50_000
+    assert full.outputs.retrieved.base.repository.get_object_content('hess_inv0.delivered').strip().isdigit()
 
 
 def test_the_potential_is_a_normal_one(full, plain, train, make_atoms):
@@ -83,7 +93,11 @@ def test_the_potential_is_a_normal_one(full, plain, train, make_atoms):
     again = train(config=config, initial_potential=full.outputs.potential, acceleration='full')
     first = again.outputs.learning_curve.get_array('loss')[0]
     assert first == pytest.approx(full.outputs.learning_curve.get_array('loss')[-1], rel=1e-8)
-    assert again.outputs.output_parameters['acceleration'] == {
+    report = again.outputs.output_parameters['acceleration']
+    assert report['as_predicted']
+    assert report['curvature']['used'], report
+    plain = train(config=config, initial_potential=full.outputs.potential, acceleration='prefit')
+    assert plain.outputs.output_parameters['acceleration'] == {
         'used': False,
         'reason': 'the fit goes on from a potential',
     }
@@ -143,6 +157,6 @@ def test_a_restart_begins_where_it_was(inputs, elsewhere, written):
         filename='al.yaml',
     )
     changed = {**inputs, 'code': elsewhere('pacemaker')}
-    folder = written(PaceTrainCalculation, **changed, initial_potential=potential, acceleration='full')
+    folder = written(PaceTrainCalculation, **changed, initial_potential=potential, acceleration='prefit')
     assert 'accelerate' not in (folder / '_aiidasubmit.sh').read_text()
     assert not (folder / 'accelerated.yaml').exists()

@@ -14,6 +14,7 @@ from aiida_autopipec.calculations.pace_activeset import PaceActivesetCalculation
 from aiida_autopipec.calculations.pace_select import PaceSelectCalculation
 from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.formats import load_pacemaker_dataset
+from aiida_autopipec.pacemaker.selection.parameters import DEFAULT_STRATEGY
 
 POTENTIAL = Path(__file__).parents[1] / 'fixtures' / 'pacemaker' / 'ok' / 'output_potential.yaml'
 
@@ -81,7 +82,7 @@ def test_a_selection_that_only_the_script_can_do(written, make_dataset, elsewher
     assert "'/opt/pacemaker/bin/pace_select'" not in programs
     assert '/opt/pacemaker/bin/python3 select_structures.py > select_structures.out' in programs
     settings = json.loads((folder / 'selection_settings.json').read_text())
-    assert (settings['amount'], settings['in_atoms'], settings['strategy']) == (7, True, 'leverage')
+    assert (settings['amount'], settings['in_atoms'], settings['strategy']) == (7, True, DEFAULT_STRATEGY)
     assert settings['memory_limit_mb'] == 2048
     assert settings['active_set'] is None
     with np.load(folder / 'candidates.npz') as index:

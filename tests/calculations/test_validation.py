@@ -264,7 +264,7 @@ def test_keeping_more_than_is_selected(refused, selection, budget):
 def test_strategies_that_cannot_use_an_active_set(refused, selection):
     """A strategy that does not know what an active set is for says so, and which ones do."""
     known = SinglefileData.from_bytes(b'known', filename='mine.asi')
-    for strategy in ('random', 'farthest_point', 'kmeans'):
+    for strategy in ('random', 'spread', 'farthest_point', 'kmeans'):
         parameters = {'strategy': strategy, 'max_structures': 2}
         words = refused(PaceSelectCalculation, **selection, active_set=known, parameters=parameters)
         assert f'`{strategy}` cannot choose against an `active_set`' in words

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-MODULES = ('budget', 'maxvol', 'memory', 'pool', 'projections', 'report', 'strategies', 'structures')
+MODULES = ('budget', 'maxvol', 'memory', 'pool', 'projections', 'report', 'sampling', 'strategies', 'structures')
 
 
 @pytest.fixture(scope='session')

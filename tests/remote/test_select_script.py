@@ -25,7 +25,7 @@ pytestmark = pytest.mark.pacemaker
 
 SCRIPT = resources.files('aiida_autopipec.remote') / 'select_structures.py'
 PROGRAMS = Path(sys.executable).parent
-STRATEGIES = ('maxvol', 'leverage', 'greedy_logdet', 'random', 'farthest_point', 'kmeans')
+STRATEGIES = ('spread', 'maxvol', 'leverage', 'greedy_logdet', 'random', 'farthest_point', 'kmeans')
 FUNCTIONS = {
     1: {'nradmax_by_orders': [8, 3], 'lmax_by_orders': [0, 2]},
     2: {'nradmax_by_orders': [4, 1], 'lmax_by_orders': [0, 1]},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-NAMES = ('random', 'leverage', 'greedy_logdet', 'farthest_point', 'kmeans')
+NAMES = ('random', 'spread', 'leverage', 'greedy_logdet', 'farthest_point', 'kmeans')
 
 
 @pytest.fixture(scope='session')
@@ -53,7 +53,7 @@ def test_every_strategy_gives_the_number_and_repeats_itself(chosen_by, name, amo
     assert chosen_by(name, amount, seed=seed) == first
 
 
-@pytest.mark.parametrize('name', ['random', 'leverage', 'kmeans'])
+@pytest.mark.parametrize('name', ['random', 'spread', 'leverage', 'kmeans'])
 def test_another_seed_draws_otherwise(chosen_by, name):
     """Where a strategy draws, the seed matters."""
     assert len({tuple(chosen_by(name, 10, seed=seed)) for seed in range(5)}) == 5
@@ -77,14 +77,14 @@ def test_atoms_as_budget(chosen_by, make_pool, name):
 def test_random_draws_do_not_depend_on_the_pool(select):
     """Structures of a part of the pool come in the order that they have in the whole."""
     fingerprints = [f'{number:032x}'.encode() for number in range(50)]
-    whole = select.strategies.Random(fingerprints, 3).draws
-    part = select.strategies.Random(fingerprints[10:20], 3).draws
+    whole = select.sampling.Random(fingerprints, 3).draws
+    part = select.sampling.Random(fingerprints[10:20], 3).draws
     assert np.array_equal(whole[10:20], part)
 
 
 def test_equal_geometries_draw_differently(select):
     """Copies of one structure are not all taken or all left."""
-    assert len(set(select.strategies.uniforms([b'same'] * 9, 0, 'test'))) == 9
+    assert len(set(select.sampling.uniforms([b'same'] * 9, 0, 'test'))) == 9
 
 
 @given(
@@ -97,7 +97,7 @@ def test_inclusion_probabilities_meet_the_budget(select, weights, data):
     weights = np.array(weights)
     costs = np.array(data.draw(st.lists(st.integers(1, 20), min_size=len(weights), max_size=len(weights))))
     room = data.draw(st.integers(1, int(costs.sum())))
-    chances = select.strategies.inclusion_probabilities(weights, costs, room)
+    chances = select.sampling.inclusion_probabilities(weights, costs, room)
     assert chances.max() <= 1
     assert (chances * costs).sum() == pytest.approx(room, rel=1e-6)
     order = np.argsort(weights)
@@ -110,7 +110,7 @@ def test_inclusion_probabilities_meet_the_budget(select, weights, data):
 def test_systematic_sampling_hits_as_many_as_expected(select, chances, start):
     """The number of hits differs from the sum of the probabilities by less than one."""
     chances = np.array(chances)
-    hits = select.strategies.systematic_sample(chances, start).sum()
+    hits = select.sampling.systematic_sample(chances, start).sum()
     assert abs(hits - chances.sum()) < 1 + 1e-9
 
 
@@ -134,7 +134,7 @@ def test_leverage_sampling_is_unbiased(select, make_pool):
     leverage = select.projections.leverages(projections, space)
     counts, runs = np.zeros(projections.n), 400
     for seed in range(runs):
-        strategy = select.strategies.Leverage(leverage, projections.sizes, fingerprints, seed)
+        strategy = select.sampling.Leverage(leverage, projections.sizes, fingerprints, seed)
         choice = select.budget.Choice(projections.sizes, 10)
         select.budget.fill(choice, strategy)
         counts[choice.chosen] += 1
@@ -148,7 +148,7 @@ def test_a_structure_of_high_leverage_is_certain(select, make_pool):
     leverage = np.ones(projections.n)
     leverage[7] = 1e3
     for seed in range(10):
-        strategy = select.strategies.Leverage(leverage, projections.sizes, fingerprints, seed)
+        strategy = select.sampling.Leverage(leverage, projections.sizes, fingerprints, seed)
         choice = select.budget.Choice(projections.sizes, 5)
         select.budget.fill(choice, strategy)
         assert choice.order[0] == 7
@@ -250,3 +250,31 @@ def test_known_rows_lower_the_leverage_of_what_is_like_them(select, make_pool):
     assert np.all(select.projections.leverages(projections, after) < select.projections.leverages(projections, space))
     before, then = (select.strategies.GreedyLogDeterminant(projections, basis) for basis in (space, after))
     assert all(then.gain(candidate) < before.gain(candidate) for candidate in range(projections.n))
+
+
+def test_a_spread_draw_is_fair(select, make_pool):
+    """Over many seeds every structure comes equally often."""
+    projections, space, fingerprints = make_pool()
+    counts, runs = np.zeros(projections.n), 400
+    for seed in range(runs):
+        strategy = select.strategies.make('spread', projections, space, fingerprints, seed)
+        choice = select.budget.Choice(projections.sizes, 10)
+        select.budget.fill(choice, strategy)
+        counts[choice.chosen] += 1
+    assert np.abs(counts / runs - strategy.probability).max() < 0.1
+    assert strategy.probability == pytest.approx(1 / 3)
+
+
+def test_a_spread_draw_takes_of_everything(select):
+    """However small a group of alike structures is, its part of the draw is met to less than one structure."""
+    rng = np.random.default_rng(0)
+    sizes = (40, 20, 10, 10)
+    groups = np.repeat(np.arange(4), sizes)
+    points = rng.normal(size=(80, 3)) + 50 * np.eye(4, 3)[groups]
+    fingerprints = [b'%032x' % number for number in rng.permutation(80)]
+    for seed in range(10):
+        strategy = select.sampling.Spread(points, np.ones(80, dtype=int), fingerprints, seed)
+        choice = select.budget.Choice(np.ones(80), 16)
+        select.budget.fill(choice, strategy)
+        taken = np.bincount(groups[choice.order], minlength=4)
+        assert np.abs(taken - np.array(sizes) / 5).max() <= 1

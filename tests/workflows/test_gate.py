@@ -66,6 +66,38 @@ def test_what_is_handed_on(stopped: Any) -> None:
     assert stopped.outputs.potential.uuid in page
 
 
+@pytest.mark.pacemaker
+def test_the_difference_to_zbl_passes_the_gate_that_stops_the_rest(
+    programs: Any, make_config: Any, make_atoms: Any, as_dataset: Any
+) -> None:
+    """The required check is passed, and one that is not required ends the work chain with the gate's own warning."""
+    config = make_config()
+    config['fit']['maxiter'] = 5
+    zbl = {'name': 'zbl', 'inner': 1.0, 'outer': 2.6}
+    node = run_get_node(
+        TrainPotentialWorkChain,
+        datasets={'data': as_dataset(make_atoms(16, seed=4))},
+        config=config,
+        reference={**REFERENCE, 'potential': zbl},
+        split={'test_fraction': 0.2, 'seed': 3},
+        pace_train={'code': programs['pacemaker']},
+        validate={
+            'code': programs['pacemaker'],
+            'parameters': {
+                'checks': ['dimer', 'errors'],
+                'required': ['dimer'],
+                'errors': {'max_rmse_energy': 1e-6},
+            },
+        },
+    )[1]
+    assert node.exit_status == 703, (node.exit_status, node.exit_message)
+    assert 'failed checks that are not required. errors: RMSE of energies' in node.exit_message
+    report = node.outputs.validation_report.get_dict()
+    assert report['checks']['dimer']['passed']
+    assert report['passed']
+    assert {'potential', 'validation_curves', 'training_set', 'predictions'} <= set(node.outputs)
+
+
 @pytest.mark.parametrize(
     ('stated', 'others', 'message'),
     [

@@ -133,6 +133,13 @@ def course(aiida_code_installed, make_atoms, config, aiida_localhost):
     return begin
 
 
+@pytest.fixture
+def held_out(make_atoms):
+    """Return structures that are not trained on."""
+    structures = LabelledStructures.from_atoms(make_atoms(3, seed=9))
+    return PaceDatasetData.from_structures(structures.replace(energy_corrected=structures.energy)).store()
+
+
 # Cut off
 
 
@@ -437,6 +444,47 @@ def test_the_crash_of_early_stopping_is_no_loss(course):
     training = course(fit=LADDER)
     training.job(403, state={'iterations': 20, 'finished': True, 'n_functions': 5, 'n_target_functions': 12})
     assert [left['fit'].get('ladder_step') for left in training.workchain.ctx.todo] == [5]
+
+
+@pytest.mark.parametrize('label', ['ERROR_DIVERGED', 'ERROR_NOT_TRAINED'])
+def test_what_began_accelerated_is_tried_in_the_plain_way_first(course, label):
+    """A fit that goes wrong from a better start than zero begins once from zero."""
+    training = course(training={'acceleration': Dict({'mode': 'full'})})
+    report = {'acceleration': {'used': True}}
+    assert training.job(status_of(label), report=report).status == 0
+    assert not hasattr(training.next_inputs(), 'acceleration')
+    assert 'noise_absolute_sigma' not in training.inputs.config['fit']
+
+
+# Early stopping
+
+
+def best(loss, iteration):
+    """Return outputs of a job that kept its best potential, and its report."""
+    node = potential()
+    node.base.attributes.set_many({'test_loss': loss, 'iteration': iteration})
+    state = {'test_loss': loss, 'iteration': iteration}
+    return {'outputs': {'best_potential': node}, 'report': {'early_stopping': {'used': True, 'best': state}}}
+
+
+@pytest.mark.parametrize(('losses', 'attempt'), [((0.2, 0.3), 1), ((0.3, 0.2), 2)])
+def test_the_best_potential_is_that_of_all_jobs(course, held_out, losses, attempt):
+    """A training that was cut off keeps the lowest test loss of all its jobs, whichever made it."""
+    training = course(training={'early_stopping': Dict({'stop': False}), 'test_dataset': held_out})
+    training.job(120, state={'iterations': 5}, **best(losses[0], 4))
+    found = best(losses[1], 3)
+    found['report'] |= {'stop_reason': 'early_stopping', 'iterations': 4}
+    training.job(0, trained=True, **found)
+    training.workchain.results()
+    assert training.outputs()['best_potential'].base.attributes.get('test_loss') == 0.2
+    assert training.outputs()['output_parameters']['early_stopping']['best']['attempt'] == attempt
+
+
+def test_a_fit_that_ended_early_is_not_gone_on_with(course):
+    """Extra rounds are for fits that reached `maxiter`."""
+    training = course(extra_rounds=Int(3))
+    assert training.job(0, trained=True, report={'stop_reason': 'early_stopping'}) is None
+    assert not training.workchain.should_run_process()
 
 
 # The end of the iterations

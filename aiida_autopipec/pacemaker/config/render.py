@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiida_autopipec.pacemaker.config.dump import dump_yaml
 from aiida_autopipec.pacemaker.config.potential import PotentialShape
 from aiida_autopipec.pacemaker.config.training import TrainingConfig
@@ -17,6 +19,7 @@ def render_input_yaml(
     initial_potential_filename: str | None = None,
     version: str = CURRENT_VERSION,
     cutoff: float | None = None,
+    callbacks: Sequence[str] = (),
 ) -> str:
     """Return ``input.yaml`` as ``pacemaker`` reads it (``pyace/cli/pacemaker.py``, python-ace 0.4.0rc1).
 
@@ -35,6 +38,7 @@ def render_input_yaml(
     :param initial_potential_filename: name of a B-basis potential, ending in ``.yaml``.
     :param version: of the Pacemaker that reads the file; see ``config/versions.py``.
     :param cutoff: largest cutoff (Å) of the initial potential, for a version before 0.4 where ``config`` has no shape.
+    :param callbacks: functions that are called after each iteration, before those of the settings.
     :raises ConfigError: if a setting needs a file or a cutoff that is not given, or the version is not known.
     """
     if config.needs_initial_potential and initial_potential_filename is None:
@@ -47,6 +51,9 @@ def render_input_yaml(
     settings.pop('allow_callbacks', None)  # a key of this plugin, not of Pacemaker
     if needs_cutoff(version):
         settings['cutoff'] = _cutoff(config, cutoff)
+    if callbacks:
+        fit = settings.setdefault('fit', {})
+        fit['callbacks'] = [*callbacks, *fit.get('callbacks', ())]
     data = {'filename': train_filename}
     if test_filename is not None:
         data['test_filename'] = test_filename

@@ -37,7 +37,7 @@ _EXPLANATIONS = {
     ),
     Concern.OVERFITTING: (
         'The test loss rises while the training loss falls: the monitor stopped the training; add data, use fewer '
-        'functions or a stronger regularisation, or let Pacemaker stop by `fit.min_relative_test_loss_per_iter`.'
+        'functions or a stronger regularisation, or end the fit well, and keep its best potential, by `early_stopping`.'
     ),
     Concern.LOSS_STALLED: (
         'The loss hardly falls any more: the monitor stopped the training; its `interim_potential` is as good as it '

@@ -89,7 +89,7 @@ def selection_problem(
     :param sizes: ``(n,)`` atoms of each structure.
     :param with_active_set: whether an active set of other data is given.
     """
-    strategy, atoms = parameters.chosen_strategy, int(sizes.sum())
+    strategy, atoms = parameters.chosen_strategy(with_active_set=with_active_set), int(sizes.sum())
     if with_active_set and strategy not in TAKE_ACTIVE_SET:
         return (
             f'strategy `{strategy}` cannot choose against an `active_set`: choose {", ".join(TAKE_ACTIVE_SET)}, or '

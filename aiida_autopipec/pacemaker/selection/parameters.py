@@ -11,13 +11,15 @@ from typing_extensions import Self
 # pace_select passes this text to Python's eval, so nothing but a number and a unit may get there
 MemoryLimit = Annotated[str, StringConstraints(pattern=r'^(auto|[0-9]+(\.[0-9]+)?(MB|GB))$')]
 BatchSize = Annotated[int, Field(ge=1)] | Literal['auto', 'none']
-Strategy = Literal['maxvol', 'leverage', 'greedy_logdet', 'random', 'farthest_point', 'kmeans']
+Strategy = Literal['spread', 'maxvol', 'leverage', 'greedy_logdet', 'random', 'farthest_point', 'kmeans']
 Kind = Literal['isolated_atoms', 'dimers', 'lowest_energy']
 Fingerprint = Annotated[str, StringConstraints(pattern=r'^[0-9a-f]{32}$')]
 Share = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-DEFAULT_STRATEGY: Strategy = 'leverage'
+DEFAULT_STRATEGY: Strategy = 'spread'
 """Where a budget is stated and no strategy."""
+DEFAULT_BESIDE_ACTIVE_SET: Strategy = 'leverage'
+"""The same where an active set of other data is given: the default has to look at what it spans."""
 BUDGETS = ('max_structures', 'max_atoms', 'fraction')
 TAKE_ACTIVE_SET = ('maxvol', 'leverage', 'greedy_logdet')
 """Strategies that choose for what is added to an active set of other data."""
@@ -52,7 +54,8 @@ class SelectParameters(MaxVolParameters):
 
     strategy: Strategy | None = Field(
         None,
-        description='How structures are chosen. By default `leverage`; `maxvol` where no number is stated.',
+        description='How structures are chosen. By default `spread`, beside an active set of other data `leverage`; '
+        '`maxvol` where no number is stated.',
     )
     max_structures: int | None = Field(None, ge=1, description='Number of structures to select: exactly as many.')
     max_atoms: int | None = Field(
@@ -96,12 +99,16 @@ class SelectParameters(MaxVolParameters):
             raise ValueError('`quotas` needs `quota_by`, which says what the groups are')
         return self
 
-    @property
-    def chosen_strategy(self) -> Strategy:
-        """The strategy that is stated, or the default."""
+    def chosen_strategy(self, *, with_active_set: bool = False) -> Strategy:
+        """Return the strategy that is stated, or the default.
+
+        :param with_active_set: whether an active set of other data is given.
+        """
         if self.strategy is not None:
             return self.strategy
-        return DEFAULT_STRATEGY if any(getattr(self, key) is not None for key in BUDGETS) else 'maxvol'
+        if all(getattr(self, key) is None for key in BUDGETS):
+            return 'maxvol'
+        return DEFAULT_BESIDE_ACTIVE_SET if with_active_set else DEFAULT_STRATEGY
 
     @property
     def memory_limit_mb(self) -> float | None:
@@ -114,7 +121,7 @@ class SelectParameters(MaxVolParameters):
     def plain(self) -> bool:
         """Whether ``pace_select`` alone can do it: one round of MaxVol, and nothing besides."""
         atoms = self.max_atoms is not None or self.fraction is not None
-        return self.chosen_strategy == 'maxvol' and not (atoms or self.looks_at_structures)
+        return self.chosen_strategy() == 'maxvol' and not (atoms or self.looks_at_structures)
 
     @property
     def looks_at_structures(self) -> bool:

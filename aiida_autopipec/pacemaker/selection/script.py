@@ -34,7 +34,7 @@ def script_settings(
         'candidates': filenames.CANDIDATES,
         'potential': potential,
         'active_set': filenames.KNOWN_ACTIVE_SET if with_active_set else None,
-        'strategy': parameters.chosen_strategy,
+        'strategy': parameters.chosen_strategy(with_active_set=with_active_set),
         'amount': budget.amount,
         'in_atoms': budget.in_atoms,
         'seed': parameters.seed,

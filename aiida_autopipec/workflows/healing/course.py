@@ -18,6 +18,8 @@ from aiida_autopipec.pacemaker.restart import (
     is_export_only,
     rest_of,
 )
+from aiida_autopipec.workflows.healing.best import OUTPUT as BEST
+from aiida_autopipec.workflows.healing.best import best_job, early_stopping_over
 from aiida_autopipec.workflows.healing.remedies import names_nodes, nodes_of, without_nodes
 
 EXPORTS = {'yaml2yace': 'lammps_potential', 'activeset': 'active_set'}
@@ -228,6 +230,9 @@ class TrainingCourse(BaseRestartWorkChain):
         outputs.update(self._combined(node))
         if 'potential' not in outputs and self.ctx.newest is not None:
             outputs['interim_potential'] = self.ctx.newest
+        best = best_job(self._jobs_on_the_way())
+        if best is not None:
+            outputs[BEST] = self.ctx.children[best - 1].outputs[BEST]
         return outputs
 
     def _combined(self, node: CalcJobNode) -> dict[str, Node]:
@@ -242,7 +247,9 @@ class TrainingCourse(BaseRestartWorkChain):
             if 'learning_curve' in made[number]
         }
         source = node if node in reported else reported[-1]
-        story = Dict({'attempts': self.ctx.story, **self.end_of_fit()})
+        jobs = self._jobs_on_the_way()
+        reports = {number: parameters_of(job) for number, job in jobs.items()}
+        story = Dict({'attempts': self.ctx.story, **self.end_of_fit(), **early_stopping_over(reports, best_job(jobs))})
         combined: dict[str, Node] = combine_attempts(story, source.outputs.output_parameters, **curves)
         return combined
 
@@ -250,6 +257,10 @@ class TrainingCourse(BaseRestartWorkChain):
         """Return the numbers of the jobs that led to the newest state."""
         last = self.ctx.iteration if self.ctx.newest_from is None else self.ctx.newest_from
         return way_to(last, [entry['goes_on_from'] for entry in self.ctx.story])
+
+    def _jobs_on_the_way(self) -> dict[int, CalcJobNode]:
+        """Return the jobs of this work chain that led to the newest state, by their numbers."""
+        return {number: self.ctx.children[number - 1] for number in self._way() if number > 0}
 
     def end_of_fit(self) -> dict[str, Any]:
         """Return how the last minimisation ended: a job that only exports calls any state converged."""

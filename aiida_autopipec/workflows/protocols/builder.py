@@ -68,8 +68,8 @@ class TrainingProtocols(Base):
         :param labels: their labels by the same keys.
         :param test_datasets: data to test on; without them a part of the data is set aside.
         :param conversion: how trajectories and files are read, by key.
-        :param overrides: inputs of the work chain that count more than the protocol's, and ``rules``; mappings are
-            merged key by key, and ``None`` takes a key away.
+        :param overrides: inputs of the work chain that count more than the protocol's, and ``rules``,
+            ``acceleration`` and ``early_stopping``; mappings are merged key by key, and ``None`` takes a key away.
         :param options: of the job: ``resources``, ``max_wallclock_seconds`` and so on.
         :param evaluator: ``tensorpot`` or ``pyace``; by default ``tensorpot`` where the job asks for a GPU.
         :param two_stages: train a second time from the first result, with more weight on energies.
@@ -97,6 +97,7 @@ class TrainingProtocols(Base):
             two_stages=two_stages,
             has_test_data=bool(test_datasets),
         )
+        training = {**settings.training, **training}
         builder: Any = cls.get_builder()
         others = {key: value for key, value in stated.items() if key not in CHOSEN and value is not None}
         given = {key: value for key, value in data.items() if value}

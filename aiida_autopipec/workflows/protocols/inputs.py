@@ -6,14 +6,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from aiida_autopipec.pacemaker.acceleration import parse_acceleration
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.cost.facts import DataFacts
+from aiida_autopipec.pacemaker.early_stopping import early_stopping_problem, parse_early_stopping
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError
 from aiida_autopipec.workflows.protocols.choices import choose
 from aiida_autopipec.workflows.protocols.loading import default_protocol, merged, protocol_settings
 from aiida_autopipec.workflows.protocols.rules import Rules
 
-CHOSEN = ('rules', 'config', 'split', 'reference', 'refinement')
+SETTINGS = ('config', 'split', 'reference', 'refinement')
+"""Inputs of the work chain that a protocol makes."""
+OF_THE_FIT = ('acceleration', 'early_stopping')
+"""Inputs of the training job that a protocol makes."""
+CHOSEN = ('rules', *SETTINGS, *OF_THE_FIT)
 """Overrides that change what a protocol says; all others are inputs as they stand."""
 
 
@@ -26,6 +32,7 @@ class ProtocolSettings:
     :param reference: what is subtracted from total energies, if anything.
     :param refinement: what the second of two stages does otherwise, if there are two.
     :param reasons: one sentence for each choice.
+    :param training: inputs of the training job: how the fit begins and ends, where it is not the plain one.
     """
 
     config: dict[str, Any]
@@ -33,10 +40,11 @@ class ProtocolSettings:
     reference: dict[str, Any] | None
     refinement: dict[str, Any] | None
     reasons: tuple[str, ...]
+    training: dict[str, Any]
 
     def as_inputs(self) -> dict[str, Any]:
         """Return the inputs of the work chain that are settings."""
-        inputs = {key: getattr(self, key) for key in CHOSEN if key != 'rules'}
+        inputs = {key: getattr(self, key) for key in SETTINGS}
         return {key: value for key, value in inputs.items() if value is not None}
 
 
@@ -54,7 +62,8 @@ def settings_from_protocol(
     :param facts: of the data.
     :param protocol: its name; by default ``balanced``.
     :param evaluator: ``tensorpot`` or ``pyace``; what ``overrides`` say in ``config.backend.evaluator`` counts more.
-    :param overrides: of ``rules``, ``config``, ``split``, ``reference`` and ``refinement``; ``None`` takes a key away.
+    :param overrides: of ``rules``, ``config``, ``split``, ``reference``, ``refinement``, ``acceleration`` and
+        ``early_stopping``; ``None`` takes a key away.
     :param two_stages: whether a second stage weights energies more.
     :param has_test_data: whether there are test data, so that none are set aside.
     :raises ConfigError: if there is no such protocol, or a setting is unknown or impossible; the message names it.
@@ -74,13 +83,43 @@ def settings_from_protocol(
     wanted = merged(wanted, {key: stated[key] for key in ('split', 'refinement', 'reference') if key in stated})
     if 'reference' not in stated:
         wanted['reference'] = _reference(facts, checked)
+    begin_and_end = {**settings, **{key: stated[key] for key in OF_THE_FIT if key in stated}}
+    training = _training(begin_and_end, checked, has_test_set=has_test_data or 'split' in wanted)
     return ProtocolSettings(
         config=checked.to_dict(),
         split=wanted.get('split'),
         reference=wanted.get('reference'),
         refinement=wanted.get('refinement'),
-        reasons=(f'protocol {protocol or default_protocol()}, evaluator {evaluator}', *reasons),
+        reasons=(
+            f'protocol {protocol or default_protocol()}, evaluator {evaluator}',
+            *reasons,
+            *(f'{key}: {_in_words(value)}' for key, value in training.items()),
+        ),
+        training=training,
     )
+
+
+def _training(settings: Mapping[str, Any], config: TrainingConfig, *, has_test_set: bool) -> dict[str, Any]:
+    """Return how the fit begins and ends, where it is not the plain one.
+
+    :raises ConfigError: if a setting is unknown or impossible.
+    """
+    training: dict[str, Any] = {}
+    stated, patience = settings.get('acceleration'), settings.get('early_stopping')
+    if stated is not None:
+        acceleration = parse_acceleration({'mode': stated} if isinstance(stated, str) else stated)
+        if acceleration.mode != 'none':
+            training['acceleration'] = acceleration.model_dump(exclude_unset=True)
+    if patience is not None and has_test_set:
+        stopping = parse_early_stopping(patience if isinstance(patience, Mapping) else {'patience': patience})
+        if problem := early_stopping_problem(stopping, config, has_test_set=True):
+            raise ConfigError(problem)
+        training['early_stopping'] = stopping.model_dump(exclude_unset=True)
+    return training
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    return ', '.join(f'{key} {value}' for key, value in settings.items()) or 'as usual'
 
 
 def _reference(facts: DataFacts, config: TrainingConfig) -> dict[str, Any] | None:

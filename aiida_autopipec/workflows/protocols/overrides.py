@@ -13,12 +13,15 @@ from aiida_autopipec.pacemaker.errors import ConfigError
 ARGUMENTS = ('datasets', 'structures', 'labels', 'test_datasets', 'conversion')
 """Ports that are arguments of their own: a protocol chooses by them."""
 
+OWN = ('rules', 'acceleration', 'early_stopping')
+"""Overrides that are no ports of the work chain."""
+
 MAPPINGS = ('rules', 'config', 'split', 'reference', 'refinement')
 """Overrides that are merged key by key."""
 
 
 def check_overrides(overrides: Mapping[str, Any], ports: PortNamespace) -> None:
-    """Check that every key is ``rules`` or a port; what stands in ``config`` and ``rules`` is checked where it is read.
+    """Check that every key is known; what stands in ``config`` and in those of :data:`OWN` is checked where it is read.
 
     :param ports: the inputs of the work chain.
     :raises ConfigError: with the key and the nearest known one.
@@ -29,8 +32,8 @@ def check_overrides(overrides: Mapping[str, Any], ports: PortNamespace) -> None:
             raise ConfigError(f'`overrides.{key}` is not possible: `{key}` is an argument of its own')
         if key in MAPPINGS:
             _check_mapping(value, f'overrides.{key}')
-        if key != 'rules':
-            _check_port(key, value, ports, 'overrides', [*ports, 'rules'])
+        if key not in OWN:
+            _check_port(key, value, ports, 'overrides', [*ports, *OWN])
 
 
 def check_arguments(

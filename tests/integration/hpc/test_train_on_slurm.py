@@ -22,12 +22,13 @@ def trained(programs, make_atoms, make_config, submit_to_daemon, wait_for_end):
     for evaluator in EVALUATORS:
         builder = TrainPotentialWorkChain.get_builder()
         builder.datasets = {'a': PaceDatasetData.from_atoms(make_atoms(16))}
-        builder.config = {**make_config(), 'backend': {'evaluator': evaluator, 'batch_size': 4}}
+        builder.config = {**make_config(), 'backend': {'evaluator': evaluator, 'batch_size': 4, 'display_step': 2}}
         builder.split = {'test_fraction': 0.25, 'seed': 1}
         builder.selection = {'max_structures': 8}
         builder.reference = {'method': 'single_atom_energies', 'single_atom_energies': {'Al': 0.0}}
         builder.pace_train.code = programs['pacemaker']
         builder.pace_train.codes.yaml2yace = programs['pace_yaml2yace']
+        builder.pace_train.early_stopping = {'stop': False}
         if evaluator == 'tensorpot':
             # SLURM gives a GPU, but there is no device: the CPU has to do
             builder.pace_train.metadata.options.gpus = {'count': 1, 'required': False}
@@ -78,3 +79,16 @@ def test_both_evaluators_fit_the_same_potential(trained):
     found = [node.outputs.output_parameters for node in trained.values()]
     assert found[0]['initial_loss'] == pytest.approx(found[1]['initial_loss'], rel=1e-9)
     assert found[0]['final_loss'] == pytest.approx(found[1]['final_loss'], rel=0.02)
+
+
+def test_both_evaluators_keep_the_potential_of_the_lowest_test_loss(trained):
+    """With `pyace` each iteration is looked at, with `tensorpot` each `display_step`, the start and the end."""
+    for evaluator, node in trained.items():
+        report, best = node.outputs.output_parameters['early_stopping'], node.outputs.best_potential
+        assert report['used'], report
+        assert best.base.attributes.get('test_loss') == report['best']['test_loss']
+        if evaluator == 'tensorpot':
+            curve = node.outputs.learning_curve
+            lowest = curve.get_array('test_loss').min()
+            assert report['best']['test_loss'] == pytest.approx(lowest, rel=1e-9)
+            assert report['looks'] == 3

@@ -6,7 +6,13 @@ import json
 
 import pytest
 
-from aiida_autopipec.pacemaker.selection.parameters import DEFAULT_STRATEGY, Budget, SelectParameters
+from aiida_autopipec.pacemaker.selection.parameters import (
+    DEFAULT_BESIDE_ACTIVE_SET,
+    DEFAULT_STRATEGY,
+    TAKE_ACTIVE_SET,
+    Budget,
+    SelectParameters,
+)
 from aiida_autopipec.pacemaker.selection.script import script_settings
 
 
@@ -28,9 +34,17 @@ def test_the_budget_of_a_pool(stated, budget):
 
 def test_the_default_strategy_depends_on_the_number():
     """Without a number there is only what MaxVol touches."""
-    assert SelectParameters().chosen_strategy == 'maxvol'
-    assert SelectParameters(fraction=0.5).chosen_strategy == DEFAULT_STRATEGY
-    assert SelectParameters(fraction=0.5, strategy='kmeans').chosen_strategy == 'kmeans'
+    assert SelectParameters().chosen_strategy() == 'maxvol'
+    assert SelectParameters(fraction=0.5).chosen_strategy() == DEFAULT_STRATEGY
+    assert SelectParameters(fraction=0.5, strategy='kmeans').chosen_strategy() == 'kmeans'
+
+
+def test_the_default_strategy_looks_at_an_active_set():
+    """Beside an active set it is one that can choose against it, unless another is stated."""
+    assert DEFAULT_BESIDE_ACTIVE_SET in TAKE_ACTIVE_SET
+    assert SelectParameters(fraction=0.5).chosen_strategy(with_active_set=True) == DEFAULT_BESIDE_ACTIVE_SET
+    assert SelectParameters().chosen_strategy(with_active_set=True) == 'maxvol'
+    assert SelectParameters(fraction=0.5, strategy='maxvol').chosen_strategy(with_active_set=True) == 'maxvol'
 
 
 @pytest.mark.parametrize(

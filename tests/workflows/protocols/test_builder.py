@@ -19,6 +19,7 @@ from aiida_autopipec.pacemaker.config import render_input_yaml, validate_config
 from aiida_autopipec.pacemaker.config.basis import basis_config
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError, InputError
 from aiida_autopipec.pacemaker.formats import save_to_pacemaker_format
+from aiida_autopipec.workflows.protocols import loading
 from aiida_autopipec.workflows.train import TrainPotentialWorkChain
 
 AL_LDA = Path(__file__).parents[3] / 'examples' / 'data' / 'al-lda' / 'al-lda.extxyz'
@@ -240,3 +241,47 @@ def test_wrong_arguments_are_named(aiida_code_installed: Any, arguments: dict[st
     code = aiida_code_installed(label='any', filepath_executable='/nowhere/pacemaker')
     with pytest.raises(InputError, match=sentence):
         TrainPotentialWorkChain.get_builder_from_protocol(code, **arguments)
+
+
+def test_a_fit_begins_and_ends_in_the_plain_way_unless_it_is_asked_for(build: Any) -> None:
+    """No protocol accelerates or ends a fit by itself; one word in the overrides does, and the description says so."""
+    for protocol in TrainPotentialWorkChain.get_available_protocols():
+        builder = build(protocol)
+        assert builder.pace_train.acceleration is None
+        assert builder.pace_train.early_stopping is None
+    builder = build(overrides={'acceleration': 'full', 'early_stopping': 80})
+    assert builder.pace_train.acceleration.get_dict() == {'mode': 'full'}
+    assert builder.pace_train.early_stopping.get_dict() == {'patience': 80}
+    assert 'acceleration: mode full; early_stopping: patience 80' in builder.metadata.description
+    check_inputs(pruned(builder))
+
+
+def test_one_word_in_the_file_accelerates(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a protocol says counts where the overrides say nothing, and less than they do."""
+    content = yaml.safe_load(yaml.safe_dump(loading._content()))
+    content['default'] |= {'acceleration': 'prefit', 'early_stopping': 100}
+    content['protocols']['accurate']['acceleration'] = 'full'
+    monkeypatch.setattr(loading, '_content', lambda: content)
+    assert build('fast').pace_train.acceleration.get_dict() == {'mode': 'prefit'}
+    assert build('accurate').pace_train.acceleration.get_dict() == {'mode': 'full'}
+    assert build('fast').pace_train.early_stopping.get_dict() == {'patience': 100}
+    assert build('fast', overrides={'split': None}).pace_train.early_stopping is None
+    for overrides in ({'acceleration': 'none'}, {'acceleration': None}):
+        assert build('fast', overrides=overrides).pace_train.acceleration is None
+    own = build('fast', overrides={'pace_train': {'acceleration': {'mode': 'full', 'seed': 3}}})
+    assert own.pace_train.acceleration.get_dict() == {'mode': 'full', 'seed': 3}
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'said'),
+    [
+        ({'acceleration': 'fast'}, '`mode`'),
+        ({'early_stopping': 0}, '`patience`'),
+        ({'early_stopping': 10, 'config': {'backend': {'evaluator': 'tensorpot'}}}, 'each 50 iterations'),
+        ({'aceleration': 'full'}, 'did you mean `overrides.acceleration`'),
+    ],
+)
+def test_impossible_begins_and_ends_are_refused(build: Any, overrides: dict[str, Any], said: str) -> None:
+    """The key is named before anything is submitted."""
+    with pytest.raises(ConfigError, match=said):
+        build(overrides=overrides)
