@@ -12,7 +12,12 @@ from aiida.orm import AbstractCode, Data, Dict
 
 from aiida_autopipec.calculations.common import send_scripts
 from aiida_autopipec.pacemaker import filenames
-from aiida_autopipec.pacemaker.acceleration import AccelerationParameters, parse_acceleration, script_arguments
+from aiida_autopipec.pacemaker.acceleration import (
+    AccelerationParameters,
+    keeps_its_start,
+    parse_acceleration,
+    script_arguments,
+)
 from aiida_autopipec.pacemaker.errors import ConfigError
 from aiida_autopipec.pacemaker.restart import is_export_only
 
@@ -57,7 +62,8 @@ def acceleration_of(inputs: Any) -> AccelerationParameters | None:
     if 'acceleration' not in inputs or is_export_only(inputs.config.get_dict()):
         return None
     parameters = parse_acceleration(inputs.acceleration.get_dict())
-    goes_on = 'initial_potential' in inputs or 'parent_folder' in inputs
+    has_potential = 'initial_potential' in inputs or 'parent_folder' in inputs
+    goes_on = keeps_its_start(inputs.config.get_dict(), has_potential=has_potential)
     return parameters if parameters.mode == 'full' or (parameters.mode == 'prefit' and not goes_on) else None
 
 

@@ -120,7 +120,8 @@ def last_is_best(report: Mapping[str, Any], metrics: Metrics, test_metrics: Metr
         return None
     if lowest is not None and row['loss'] >= lowest * (1 - _PRINTED):
         return None
-    found = {'ladder_step': 0, 'fit_cycle': 0, 'iteration': metrics.n_iterations, 'test_loss': row['loss'], **row}
+    place = {'ladder_step': 0, 'fit_cycle': 0, 'iteration': metrics.n_iterations, 'test_loss': row['loss']}
+    found = {**row, **place}
     return dict(storable(_state(found) or {}))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker import filenames
-from aiida_autopipec.pacemaker.acceleration import GOES_ON, acceleration_problem, acceleration_report
+from aiida_autopipec.pacemaker.acceleration import GOES_ON, acceleration_problem, acceleration_report, keeps_its_start
 from aiida_autopipec.pacemaker.errors import AutopipecError, OutputError
 from aiida_autopipec.pacemaker.outputs import (
     ActiveSetInfo,
@@ -144,7 +144,8 @@ class PaceTrainParser(BestPotentialParser):
         mode = inputs.acceleration.get('mode', 'prefit') if 'acceleration' in inputs else 'none'
         if mode == 'none' or is_export_only(inputs.config.get_dict()):
             return {}
-        if mode == 'prefit' and ('initial_potential' in inputs or 'parent_folder' in inputs):
+        has_potential = 'initial_potential' in inputs or 'parent_folder' in inputs
+        if mode == 'prefit' and keeps_its_start(inputs.config.get_dict(), has_potential=has_potential):
             return {'acceleration': {'used': False, 'reason': GOES_ON}}
         report = acceleration_report(
             self.read_json(filenames.ACCELERATION),

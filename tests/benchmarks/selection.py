@@ -8,8 +8,8 @@ Data: ``al-lda`` (``examples/data``, DFT), ``emt-md`` (one molecular dynamics wi
 file of Pacemaker. Each split puts a fifth of the structures aside, by their geometries, as a test set that all fits of
 the split share. Out of the rest, each strategy selects 10, 20 and 40 % of the *atoms*, with the code that travels with
 a job; those that draw do so with several seeds. `linear` solves for the coefficients of the first density exactly, with
-Pacemaker's loss and uniform weights; `pacemaker` runs the real program from zero. Its evaluator `pyace` computes gradients
-by differences, so that even a small fit takes half a minute.
+Pacemaker's loss and uniform weights; `pacemaker` runs the real program from zero. Its evaluator `pyace` computes
+gradients by differences, so that even a small fit takes half a minute.
 
 Each result is a line of ``--results``. What is there already is not done again, so a run can be ended and repeated.
 `report` gives medians with the 10th and 90th percentile over splits and seeds, and ratios to `random`: mean over seeds

@@ -128,6 +128,9 @@ def test_a_folder_without_yace_is_refused(aiida_profile: Any) -> None:
         lammps_potential_data(folder)
     with pytest.raises(InputError, match='the folder has none'):
         lammps_raw_inputs(folder, SCRIPT)
+    folder.base.repository.delete_object('Cu.yaml')
+    with pytest.raises(InputError, match=r'no `.yaml`'):
+        lammps_potential_data(folder)
 
 
 def test_all_files_go_along_under_their_own_names(alone: FolderData) -> None:
@@ -142,6 +145,20 @@ def test_all_files_go_along_under_their_own_names(alone: FolderData) -> None:
         'Cu_grades_lammps': 'Cu-grades.lammps',
     }
     assert files['Cu_asi'].get_content(mode='rb') == b'asi'
+
+
+def test_a_link_has_no_namespace_of_its_own(aiida_profile: Any) -> None:
+    """AiiDA would take two underscores in a label for a namespace."""
+    folder = folder_of(Handoff(FIXTURE.read_text(), lammps_potential=b'yace', name='Cu--v_-2'))
+    files = lammps_raw_inputs(folder, 'include Cu--v_-2.lammps')['files']
+    assert sorted(files) == ['Cu_v_2_lammps', 'Cu_v_2_yace', 'Cu_v_2_yaml']
+
+
+@pytest.mark.parametrize('name', ['"Cu.lammps"', "'Cu.lammps'", './Cu.lammps', 'Cu.lammps # the potential'])
+def test_lammps_knows_other_spellings_of_a_file(alone: FolderData, name: str) -> None:
+    """A script that LAMMPS would understand is not refused."""
+    script = SCRIPT.replace('Cu.lammps', name)
+    assert lammps_raw_inputs(alone, script)['script'].get_content() == script
 
 
 def test_a_script_without_the_potential_is_refused(alone: FolderData) -> None:

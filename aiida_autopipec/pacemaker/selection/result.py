@@ -38,7 +38,7 @@ class Explanation:
     :param round: ``(n,)`` the round in which a candidate was selected; 0: taken in any case; -1: not selected.
     :param active_atoms: ``(n,)`` atoms that MaxVol picked; 0 for other strategies.
     :param leverage: ``(n,)`` how much of a linear fit to the pool would hang on the structure, summed over its atoms.
-    :param probability: ``(n,)`` with which ``leverage`` drew it; NaN for other strategies.
+    :param probability: ``(n,)`` with which ``spread`` or ``leverage`` drew it; NaN for other strategies.
     :param gain: ``(n,)`` by how much the log-determinant rose per atom in ``greedy_logdet``; NaN for others.
     :param gamma_before: ``(n,)`` largest extrapolation grade against the given active set; NaN without one.
     :param gamma_after: ``(n,)`` the same against the selected structures; NaN where they do not span the pool.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from aiida_autopipec.pacemaker.errors import ConfigError
@@ -17,6 +17,13 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 ElasticConstant = Annotated[str, Field(pattern='^C[1-6][1-6]$')]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _rising(limits: tuple[float, float]) -> tuple[float, float]:
+    """Refuse limits between which there is nothing."""
+    if limits[0] > limits[1]:
+        raise ValueError('the lowest value has to stand first')
+    return limits
 
 
 class _Settings(BaseModel):
@@ -63,7 +70,9 @@ class VolumeCheck(_Settings):
     max_volume_change: Positive | None = Field(
         0.1, description='Largest relative change from the given volume to the best one.'
     )
-    bulk_modulus: tuple[Positive, Positive] | None = Field(None, description='Lowest and highest bulk modulus (GPa).')
+    bulk_modulus: Annotated[tuple[Positive, Positive], AfterValidator(_rising)] | None = Field(
+        None, description='Lowest and highest bulk modulus (GPa).'
+    )
 
 
 class ElasticCheck(_Settings):
@@ -75,7 +84,7 @@ class ElasticCheck(_Settings):
         description='Least eigenvalue (GPa) of the elastic constants: where one is negative, the crystal shears by '
         'itself.',
     )
-    constants: dict[ElasticConstant, tuple[Finite, Finite]] = Field(
+    constants: dict[ElasticConstant, Annotated[tuple[Finite, Finite], AfterValidator(_rising)]] = Field(
         default={}, description='Lowest and highest value (GPa) of constants, such as `{C11: [100, 120]}`.'
     )
 

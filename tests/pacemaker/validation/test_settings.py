@@ -36,6 +36,8 @@ OTHER_ZBL = {**ENERGIES, 'potential': {'name': 'zbl', 'inner': 2.0, 'outer': 4.0
         ({'dimer': {'distances': {'Xx': 1.0}}}, 'distances'),
         ({'dynamics': {'temperature': math.inf}}, 'dynamics.temperature'),
         ({'dynamics': {'steps': 0}}, 'dynamics.steps'),
+        ({'elastic': {'constants': {'C44': [45, 25]}}}, 'elastic.constants.C44`: the lowest value has to stand first'),
+        ({'volume': {'bulk_modulus': [100, 50]}}, 'volume.bulk_modulus`: the lowest value has to stand first'),
         ({'checks': []}, 'empty'),
         ({'checks': ['dimer'], 'required': ['volume']}, 'not among `checks`'),
         ({'required': ['luck']}, 'required'),
