@@ -10,6 +10,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida.orm import AbstractCode, Data, Dict
 
+from aiida_autopipec.calculations import validation
 from aiida_autopipec.calculations.common import send_scripts
 from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.acceleration import (
@@ -41,7 +42,7 @@ def serialize_acceleration(value: Any) -> Data:
     """Turn the name of a mode, or a plain mapping, into a node."""
     if isinstance(value, str):
         return Dict({'mode': value})
-    return value if isinstance(value, Data) else Dict(value)
+    return validation.serialize_dict(value)
 
 
 def validate_acceleration(value: Dict, _: Any) -> str | None:

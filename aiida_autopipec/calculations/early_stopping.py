@@ -11,8 +11,9 @@ from typing import Any
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from aiida.orm import AbstractCode, Data, Dict, Int, SinglefileData
+from aiida.orm import AbstractCode, Data, Dict, SinglefileData
 
+from aiida_autopipec.calculations import validation
 from aiida_autopipec.pacemaker import filenames
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.early_stopping import (
@@ -45,9 +46,9 @@ def define_early_stopping(spec: CalcJobProcessSpec) -> None:
 
 def serialize_early_stopping(value: Any) -> Data:
     """Turn a patience, or a plain mapping, into a node."""
-    if isinstance(value, int | Int) and not isinstance(value, bool):
-        return Dict({'patience': int(value)})
-    return value if isinstance(value, Data) else Dict(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Dict({'patience': value})
+    return validation.serialize_dict(value)
 
 
 def validate_early_stopping(value: Dict | None, _: Any) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from aiida.orm import Data, Dict, SinglefileData
+from aiida.orm import Data, Dict, SinglefileData, to_aiida_type
 
 from aiida_autopipec.calculations.pacemaker_version import version_problem
 from aiida_autopipec.data.dataset import PaceDatasetData
@@ -26,8 +26,11 @@ from aiida_autopipec.pacemaker.selection.parameters import SelectParameters
 
 
 def serialize_dict(value: Any) -> Data:
-    """Turn a plain mapping into a node."""
-    return value if isinstance(value, Data) else Dict(value)
+    """Turn a plain mapping into a node; what else there is is refused by its port."""
+    if isinstance(value, Data):
+        return value
+    node: Data = Dict(dict(value)) if isinstance(value, Mapping) else to_aiida_type(value)
+    return node
 
 
 # Single ports

@@ -95,15 +95,20 @@ def early_stopping_report(outcome: Mapping[str, Any], *, stderr: str = '') -> di
 
 
 def _state(found: Any) -> dict[str, Any] | None:
-    """Return where a state is and its test errors, in the units of all reports."""
-    if not isinstance(found, Mapping):
+    """Return where a state is and its test errors, in the units of all reports; ``None`` without a test loss."""
+    if not isinstance(found, Mapping) or _number(found.get('test_loss')) is None:
         return None
-    energy, forces = found.get('rmse_epa'), found.get('rmse_f_comp')
+    energy, forces = _number(found.get('rmse_epa')), _number(found.get('rmse_f_comp'))
     return {
-        **{name: found.get(name) for name in ('ladder_step', 'fit_cycle', 'iteration', 'test_loss')},
+        **{name: _number(found.get(name)) for name in ('ladder_step', 'fit_cycle', 'iteration', 'test_loss')},
         'rmse_energy_mev_per_atom': None if energy is None else 1e3 * energy,
         'rmse_forces_mev_per_angstrom': None if forces is None else 1e3 * forces,
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as it is, and nothing for what else may stand in a file from a remote computer."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def last_is_best(report: Mapping[str, Any], metrics: Metrics, test_metrics: Metrics) -> dict[str, Any] | None:

@@ -73,7 +73,10 @@ class Watch:
             return None
         finally:
             self.outcome['seconds'] = round(self.outcome['seconds'] + time.time() - start, 3)
-            write_json(OUTCOME, self.outcome)
+            try:
+                write_json(OUTCOME, self.outcome)
+            except OSError as error:  # a full disk ends no fit
+                log.warning('%s: %s', OUTCOME, error)
 
     def judge(self, config, iteration, cycle, ladder_step):
         """Compare the test losses that are new, and return why to stop, or nothing."""

@@ -36,6 +36,9 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any) -> str | None:
         return 'both `split` and `test_datasets` are given: choose one way to test'
     if 'selection' in inputs and 'code' not in inputs.get('pace_select', {}):
         return '`selection` needs `pace_select.code`, the program `pace_select`'
+    parts = inputs.get('selection_parts')
+    if parts is not None and parts.value > 1 and 'selection' not in inputs:
+        return '`selection_parts` divides the pool of a `selection`, which is not given'
     if 'active_set' in inputs and 'initial_potential' not in inputs:
         return '`active_set` belongs to `initial_potential`, which is not given'
     if _drops_its_reference(inputs):

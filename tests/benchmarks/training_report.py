@@ -223,7 +223,8 @@ def plot(fits: list[Fit], path: Path) -> None:
             row[0].plot(fit.evaluations, fit.losses, **style)
             row[1].plot(fit.seconds, fit.losses, **style)
             looked_at = np.interp(fit.test_iterations, range(len(fit.evaluations)), fit.evaluations)
-            row[2].plot(looked_at, fit.test_mev_per_angstrom, **style)
+            single = 'o' if len(looked_at) == 1 else None
+            row[2].plot(looked_at, fit.test_mev_per_angstrom, marker=single, **style)
         labels = ('loss evaluations', 'processor seconds, with script and start', 'loss evaluations')
         for axis, label in zip(row, labels, strict=True):
             axis.set(yscale='log', xlabel=label, xlim=(0, None))

@@ -53,12 +53,26 @@ def test_an_optimizer_that_goes_on():
     assert 'nothing was ended: scipy 1.10' in str(early_stopping_warning(report))
 
 
-@pytest.mark.parametrize('content', [{'used': 'yes', 'best': 3, 'stopped': 'x'}, {'used': True, 'best': {}}])
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'used': 'yes', 'best': 3, 'stopped': 'x'},
+        {'used': True, 'best': {}},
+        {'used': True, 'best': {'test_loss': '1e-3', 'rmse_epa': 0.1}},
+    ],
+)
 def test_a_damaged_outcome_is_no_trouble(content: dict[str, Any]):
     """What is not what the module writes is left out."""
     report = early_stopping_report(content)
     assert report['used'] is (content['used'] is True)
     assert report['stopped'] is False
+    assert report['best'] is None
+
+
+def test_errors_that_are_no_numbers_are_left_out():
+    """A test loss without its errors still says which state is the best."""
+    best = early_stopping_report({'used': True, 'best': {'test_loss': 1e-3, 'iteration': 4, 'rmse_epa': 'a'}})['best']
+    assert (best['iteration'], best['rmse_energy_mev_per_atom']) == (4, None)
 
 
 @pytest.mark.parametrize(('last', 'iteration'), [(0.4, 10), (0.5, None), (0.6, None), (float('nan'), None)])

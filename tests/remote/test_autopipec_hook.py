@@ -96,3 +96,11 @@ def test_small_gains_are_progress_only_together(load):
     for iteration, loss in enumerate((1.0, 0.95, 0.91, 0.89, 0.85), 1):
         watch.take({'loss': loss, 'rmse_epa': 0.1, 'rmse_f_comp': 0.2}, Potential(str(loss)), iteration)
     assert (watch.reference, watch.reference_iteration) == (0.89, 4)
+
+
+def test_a_report_that_cannot_be_written_ends_no_fit(load):
+    """A full disk, or a folder of that name, is no reason to end a fit."""
+    module = load(SETTINGS)
+    Path('early_stopping.json.part').mkdir()
+    module.after_iteration(basis_config=Potential('a'), current_fit_iteration=0)
+    assert not Path('early_stopping.json').exists()

@@ -106,6 +106,8 @@ def test_the_report_says_what_the_parts_did(in_parts):
     assert [part['missing'] for part in parameters['parts']] == [0, 0]
     offered = sum(part['selected_structures'] for part in parameters['parts'])
     assert 9 < offered + 3 == parameters['finalists_structures'] < 42
+    assert {'gamma_max_rest', 'log_determinant_pool'} <= set(parameters['of_finalists'])
+    assert 'gamma_max_rest' not in parameters
     assert in_parts.outputs.finalists.n_structures == len(in_parts.outputs.explanation.get_array('round'))
 
 

@@ -106,6 +106,8 @@ def test_an_element_that_the_config_lacks(refused_at_once, inputs, as_dataset, m
         ('triage', {'actions': {'duplicates': 'drop'}}, 'did you mean `duplicate`?'),
         ('triage', {'actions': {'duplicate': 'delete'}}, '`rules.actions.duplicate` is'),
         ('on_conflict', 'shrug', '`shrug` is unknown'),
+        ('selection_parts', 2, '`selection_parts` divides the pool of a `selection`, which is not given'),
+        ('reference', 'zbl', "value 'reference' is not of the right type"),
     ],
 )
 def test_settings_of_the_way(refused_at_once, inputs, port, value, words):

@@ -18,6 +18,9 @@ from aiida_autopipec.pacemaker.selection.parts import divide_pool, last_settings
 PART, SETTINGS, OFFERED = 'part_', 'settings_', 'offered'
 """How the outputs of :func:`divide_for_selection` begin."""
 
+OF_FINALISTS = ('rank', 'rank_deficient_elements', 'uncovered_elements', 'gamma_max_rest', 'log_determinant_pool')
+"""What the last selection says of its pool, which is not the whole."""
+
 
 @calcfunction
 def divide_for_selection(dataset: PaceDatasetData, parameters: Dict, n_parts: Int, cutoff: Float) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def report_selection(
         key = 'atoms' if budget.in_atoms else 'structures'
         said['asked_for'] = {key: budget.amount}
         said['missing'] = max(budget.amount - said[f'selected_{key}'], 0)
+    said['of_finalists'] = {key: said.pop(key) for key in OF_FINALISTS if key in said}
     said.update(
         rows=rows.tolist(),
         pool_structures=dataset.n_structures,

@@ -84,7 +84,10 @@ def settings_from_protocol(
     if 'reference' not in stated:
         wanted['reference'] = _reference(facts, checked)
     begin_and_end = {**settings, **{key: stated[key] for key in OF_THE_FIT if key in stated}}
-    training = _training(begin_and_end, checked, has_test_set=has_test_data or 'split' in wanted)
+    has_test_set = has_test_data or 'split' in wanted
+    if (overrides or {}).get('early_stopping') is not None and not has_test_set:
+        raise ConfigError('`overrides.early_stopping` needs a test set: state `split` or `test_datasets`')
+    training = _training(begin_and_end, checked, has_test_set=has_test_set)
     return ProtocolSettings(
         config=checked.to_dict(),
         split=wanted.get('split'),

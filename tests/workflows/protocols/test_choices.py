@@ -133,6 +133,13 @@ def test_a_test_set_needs_enough_structures_and_no_other_one() -> None:
     assert chosen(images, overrides={'split': {'seed': 4}}).split == {'test_fraction': 0.1, 'seed': 4}
 
 
+def test_early_stopping_that_is_asked_for_needs_a_test_set() -> None:
+    """What the user asks for is not dropped where it cannot be had."""
+    images = crystals(29, size=1)
+    with pytest.raises(ConfigError, match='needs a test set'):
+        chosen(images, overrides={'early_stopping': 20})
+
+
 def test_reference_comes_from_isolated_atoms() -> None:
     """Total energies are taken relative to the isolated atoms of the data."""
     alone = Atoms('Al', cell=[20, 20, 20], pbc=True)
