@@ -9,7 +9,8 @@ file of Pacemaker. Each split puts a fifth of the structures aside, by their geo
 the split share. Out of the rest, each strategy selects 10, 20 and 40 % of the *atoms*, with the code that travels with
 a job; those that draw do so with several seeds. `linear` solves for the coefficients of the first density exactly, with
 Pacemaker's loss and uniform weights; `pacemaker` runs the real program from zero. Its evaluator `pyace` computes
-gradients by differences, so that even a small fit takes half a minute.
+gradients by differences, so that even a small fit takes half a minute; larger ones want `--evaluator tensorpot`, and
+`--pacemaker` from an environment that has it.
 
 Each result is a line of ``--results``. What is there already is not done again, so a run can be ended and repeated.
 `report` gives medians with the 10th and 90th percentile over splits and seeds, and ratios to `random`: mean over seeds
@@ -54,7 +55,7 @@ def settings(options: argparse.Namespace, elements: list[str]) -> dict[str, Any]
             'optimizer': 'BFGS',
             'maxiter': options.iterations,
         },
-        'backend': {'evaluator': 'pyace', 'batch_size': 100, 'display_step': 50},
+        'backend': {'evaluator': options.evaluator, 'batch_size': 100, 'display_step': 50},
     }
 
 
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument('--kappa', type=float, default=0.3)
     parser.add_argument('--l2', type=float, default=1e-8, help='regularisation, L1 too in `pacemaker`')
     parser.add_argument('--iterations', type=int, default=100)
+    parser.add_argument('--evaluator', choices=('pyace', 'tensorpot'), default='pyace', help='of `pacemaker`')
     parser.add_argument('--pacemaker', type=Path, default=Path(sys.executable).parent / 'pacemaker')
     parser.add_argument('--minutes', type=float, default=np.inf)
     parser.add_argument('--markdown', type=Path)
