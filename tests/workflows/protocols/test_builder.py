@@ -244,11 +244,9 @@ def test_wrong_arguments_are_named(aiida_code_installed: Any, arguments: dict[st
 
 
 def test_a_fit_begins_and_ends_in_the_plain_way_unless_it_is_asked_for(build: Any) -> None:
-    """No protocol accelerates or ends a fit by itself; one word in the overrides does, and the description says so."""
+    """No protocol ends a fit by itself; one word in the overrides does, and the description says so."""
     for protocol in TrainPotentialWorkChain.get_available_protocols():
-        builder = build(protocol)
-        assert builder.pace_train.acceleration is None
-        assert builder.pace_train.early_stopping is None
+        assert build(protocol).pace_train.early_stopping is None
     builder = build(overrides={'acceleration': 'full', 'early_stopping': 80})
     assert builder.pace_train.acceleration.get_dict() == {'mode': 'full'}
     assert builder.pace_train.early_stopping.get_dict() == {'patience': 80}
@@ -256,20 +254,30 @@ def test_a_fit_begins_and_ends_in_the_plain_way_unless_it_is_asked_for(build: An
     check_inputs(pruned(builder))
 
 
-def test_one_word_in_the_file_accelerates(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a protocol says counts where the overrides say nothing, and less than they do."""
-    content = yaml.safe_load(yaml.safe_dump(loading._content()))
-    content['default'] |= {'acceleration': 'prefit', 'early_stopping': 100}
-    content['protocols']['accurate']['acceleration'] = 'full'
-    monkeypatch.setattr(loading, '_content', lambda: content)
-    assert build('fast').pace_train.acceleration.get_dict() == {'mode': 'prefit'}
-    assert build('accurate').pace_train.acceleration.get_dict() == {'mode': 'full'}
-    assert build('fast').pace_train.early_stopping.get_dict() == {'patience': 100}
-    assert build('fast', overrides={'split': None}).pace_train.early_stopping is None
+def test_fits_are_accelerated_where_that_was_measured_to_pay(build: Any) -> None:
+    """Those of `fast` with evaluator pyace; one word in the overrides changes that."""
+    on = {
+        (protocol, evaluator)
+        for protocol in TrainPotentialWorkChain.get_available_protocols()
+        for evaluator in ('pyace', 'tensorpot')
+        if build(protocol, overrides={'config': {'backend': {'evaluator': evaluator}}}).pace_train.acceleration
+    }
+    assert on == {('fast', 'pyace')}
     for overrides in ({'acceleration': 'none'}, {'acceleration': None}):
         assert build('fast', overrides=overrides).pace_train.acceleration is None
     own = build('fast', overrides={'pace_train': {'acceleration': {'mode': 'full', 'seed': 3}}})
     assert own.pace_train.acceleration.get_dict() == {'mode': 'full', 'seed': 3}
+
+
+def test_one_word_in_the_file_accelerates(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a protocol says counts where the overrides say nothing, and less than they do."""
+    content = yaml.safe_load(yaml.safe_dump(loading._content()))
+    content['default']['early_stopping'] = 100
+    content['protocols']['fast']['evaluators']['pyace']['acceleration'] = 'prefit'
+    monkeypatch.setattr(loading, '_content', lambda: content)
+    assert build('fast').pace_train.acceleration.get_dict() == {'mode': 'prefit'}
+    assert build('fast').pace_train.early_stopping.get_dict() == {'patience': 100}
+    assert build('fast', overrides={'split': None}).pace_train.early_stopping is None
 
 
 @pytest.mark.parametrize(
