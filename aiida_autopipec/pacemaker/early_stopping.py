@@ -22,7 +22,7 @@ CALLBACK = 'autopipec_hook.after_iteration'
 _PRINTED = 1e-9
 """Relative difference of the same loss in two files."""
 
-_ENDED_BY_CALLBACK = ('BFGS', 'L-BFGS-B', 'CG', 'Nelder-Mead', 'Powell')
+ENDED_BY_CALLBACK = ('BFGS', 'L-BFGS-B', 'CG', 'Nelder-Mead', 'Powell')
 
 
 class EarlyStoppingParameters(BaseModel):
@@ -64,7 +64,7 @@ def early_stopping_problem(
             f'`early_stopping.patience` is {parameters.patience}, but Pacemaker computes the test loss only each '
             f'{backend.display_step} iterations: set backend.display_step to that or less'
         )
-    if optimizer not in _ENDED_BY_CALLBACK:
+    if optimizer not in ENDED_BY_CALLBACK:
         return f'`early_stopping` cannot end the optimizer {optimizer}: set `stop: false`, or use BFGS'
     return None
 

@@ -10,6 +10,7 @@ import pytest
 from aiida.engine import run_get_node
 from aiida.orm import InstalledCode
 
+from aiida_autopipec.calculations.pace_train import PaceTrainCalculation
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
@@ -37,6 +38,18 @@ def elsewhere(localhost: Any) -> Callable[[str], InstalledCode]:
         return made[program]
 
     return make
+
+
+@pytest.fixture(scope='module')
+def train(inputs: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function that runs the training of a module, by its fixture `inputs`, with some other inputs."""
+
+    def run(**others: Any) -> Any:
+        _, node = run_get_node(PaceTrainCalculation, **{**inputs, **others})
+        assert node.exit_status == 0, (node.exit_status, node.exit_message)
+        return node
+
+    return run
 
 
 @pytest.fixture

@@ -26,18 +26,6 @@ def inputs(programs, make_dataset, make_config) -> dict[str, Any]:
 
 
 @pytest.fixture(scope='module')
-def train(inputs) -> Callable[..., Any]:
-    """Return a function that runs the training with some other inputs."""
-
-    def run(**others: Any) -> Any:
-        _, node = run_get_node(PaceTrainCalculation, **{**inputs, **others})
-        assert node.exit_status == 0, (node.exit_status, node.exit_message)
-        return node
-
-    return run
-
-
-@pytest.fixture(scope='module')
 def plain(train) -> Any:
     """Return the training from zero."""
     return train()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +39,6 @@ def inputs(programs, make_dataset, make_config, elongated) -> dict[str, Any]:
     config['fit']['maxiter'] = 14
     dataset = make_dataset(12).store()
     return {'code': programs['pacemaker'], 'dataset': dataset, 'test_dataset': elongated, 'config': config}
-
-
-@pytest.fixture(scope='module')
-def train(inputs) -> Callable[..., Any]:
-    """Return a function that runs the training with some other inputs."""
-
-    def run(**others: Any) -> Any:
-        _, node = run_get_node(PaceTrainCalculation, **{**inputs, **others})
-        assert node.exit_status == 0, (node.exit_status, node.exit_message)
-        return node
-
-    return run
 
 
 @pytest.fixture(scope='module')
@@ -127,6 +114,17 @@ def test_a_training_is_ended_and_succeeds(stopped, followed):
     assert found['best'] == pytest.approx(best)
     assert {'potential', 'lammps_potential', 'predictions', 'best_potential'} <= set(stopped.outputs)
     assert report['parser_warnings'] == []
+
+
+def test_every_step_of_a_ladder_has_its_own_patience(train, inputs):
+    """Steps are ended one by one, the ladder goes on, and the best potential says which step it comes from."""
+    config = {**inputs['config'], 'fit': {**inputs['config']['fit'], 'ladder_step': 3, 'ladder_type': 'power_order'}}
+    node = train(config=config, early_stopping={'patience': 1, 'least_improvement': 0.9})
+    found = node.outputs.output_parameters['early_stopping']
+    steps = [stop['ladder_step'] for stop in found['stops']]
+    assert len(steps) > 1
+    assert steps == sorted(set(steps))
+    assert node.outputs.best_potential.base.attributes.get('ladder_step') == found['best']['ladder_step']
 
 
 def test_the_best_potential_is_a_normal_one(followed, train, inputs):

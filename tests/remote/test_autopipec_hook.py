@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from aiida_autopipec.pacemaker import early_stopping
+
 SOURCE = Path(str(resources.files('aiida_autopipec.remote') / 'autopipec_hook.py'))
 
 
@@ -104,3 +106,8 @@ def test_a_report_that_cannot_be_written_ends_no_fit(load):
     Path('early_stopping.json.part').mkdir()
     module.after_iteration(basis_config=Potential('a'), current_fit_iteration=0)
     assert not Path('early_stopping.json').exists()
+
+
+def test_the_same_optimizers_can_be_ended_inside_and_outside(load):
+    """What is refused before a submission is what the module, which travels alone, would not end."""
+    assert load().ENDED_BY_CALLBACK == early_stopping.ENDED_BY_CALLBACK

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from aiida_autopipec.pacemaker.config.names import nearest
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError
 from aiida_autopipec.pacemaker.reference_potentials.base import ReferencePotential, ReferenceValues
@@ -152,8 +152,8 @@ def _name_problem(name: object) -> str | None:
         return None
     there = f'by name there are {", ".join(IN_PROCESS)}; {IN_PYTHON}'
     if name not in (*names, *WANTS_MORE):
-        close = difflib.get_close_matches(str(name).lower(), (*IN_PROCESS, *external_calculators), n=1)
-        meant = f' (did you mean `{close[0]}`?)' if close else ''
+        close = nearest(str(name), (*IN_PROCESS, *external_calculators))
+        meant = f' (did you mean `{close}`?)' if close else ''
         return f'`calculator` is {name!r}, which ASE does not know{meant}: {there}'
     reason = WANTS_MORE.get(str(name), 'starts a program of its own')
     return f'`calculator` is {name!r}, which {reason}, so it is not made from settings: {there}'
