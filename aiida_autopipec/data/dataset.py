@@ -12,7 +12,14 @@ from aiida.orm.nodes.caching import NodeCaching
 from aiida.orm.pydantic import OrmMetadataField
 from numpy.typing import NDArray
 
-from aiida_autopipec.data.shards import DIRECTORIES, MAX_KEPT_BYTES, ShardWriter, StoredShard, parts_to_files
+from aiida_autopipec.data.shards import (
+    DIRECTORIES,
+    DIRECTORY_ARRAYS,
+    MAX_KEPT_BYTES,
+    ShardWriter,
+    StoredShard,
+    parts_to_files,
+)
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.checks import check_unique_names
 from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
@@ -41,7 +48,8 @@ class PaceDatasetData(Data):
 
     The repository holds ``shards/00000.npz`` and so on, which ``numpy.load(allow_pickle=False)`` reads and whose bytes
     depend on the content alone, beside them the UUIDs of the source nodes and the fingerprints of the structures.
-    Equal shards of different nodes are stored once.
+    Equal shards of different nodes are stored once. Positions and forces of a long trajectory stay in its own files,
+    which ``arrays/`` links.
     """
 
     _CLS_NODE_CACHING = PaceDatasetCaching
@@ -82,6 +90,7 @@ class PaceDatasetData(Data):
         *,
         reference: Mapping[str, Any] | None = None,
         max_shard_bytes: int = storage.MAX_SHARD_BYTES,
+        arrays: Mapping[str, str] | None = None,
     ) -> PaceDatasetData:
         """Return an unstored node.
 
@@ -89,10 +98,13 @@ class PaceDatasetData(Data):
             divided. Shards of other nodes stay what they are, neither read nor written again.
         :param reference: what was subtracted from the energies to give ``energy_corrected``.
         :param max_shard_bytes: size in bytes beyond which a set is divided.
+        :param arrays: by field, repository keys of files with the positions or forces of all these structures, which
+            are linked instead of written once more; see
+            :func:`~aiida_autopipec.data.arrays.keys_of_vectors`.
         :raises DatasetError: if labels are present in some sets only, or names clash.
         """
         node = cls()
-        writer = ShardWriter(node)
+        writer = ShardWriter(node, arrays)
         parts = [structures] if isinstance(structures, LabelledStructures) else structures
         for part in parts_to_files(parts, max_shard_bytes):
             if isinstance(part, StoredShard):
@@ -102,7 +114,8 @@ class PaceDatasetData(Data):
         summaries = writer.summaries
         attributes = {**combine_summaries(summaries), 'n_shards': len(summaries), 'shards': summaries}
         check_unique_names(np.concatenate(writer.names))
-        node.base.attributes.set_many({**attributes, 'content_hash': content_hash(writer.digests)})
+        attributes['content_hash'] = content_hash(zip(writer.digests, writer.names, strict=True))
+        node.base.attributes.set_many(attributes)
         if reference is not None:
             node.base.attributes.set('reference', dict(reference))
         writer.finish()
@@ -260,6 +273,9 @@ class PaceDatasetData(Data):
         for directory in DIRECTORIES:
             if set(self.base.repository.list_object_names(directory)) != expected:
                 raise ValidationError(f'the dataset should hold {self.n_shards} files in `{directory}`')
+        linked = {link['file'] for shard in self.stored_shards() for link in shard.links.values()}
+        if linked and set(self.base.repository.list_object_names(DIRECTORY_ARRAYS)) != linked:
+            raise ValidationError(f'the dataset should hold {len(linked)} files in `{DIRECTORY_ARRAYS}`')
         self._check_files()
         return True
 

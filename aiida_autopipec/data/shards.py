@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from aiida.manage.manager import get_manager
 from aiida.repository import Repository
 from aiida.repository.backend import SandboxRepositoryBackend
+from isal import isal_zlib
 from numpy.typing import NDArray
 
+from aiida_autopipec.data.arrays import open_array
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.dataset.summary import summarise
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 DIRECTORY_SHARDS = 'shards'
 DIRECTORY_SOURCES = 'sources'
 DIRECTORY_FINGERPRINTS = 'fingerprints'
+DIRECTORY_ARRAYS = 'arrays'
+"""Files of arrays that other nodes have, too, from which shards have their positions or forces."""
 DIRECTORIES = (DIRECTORY_SHARDS, DIRECTORY_SOURCES, DIRECTORY_FINGERPRINTS)
 SMALL_BYTES = storage.MAX_SHARD_BYTES // 16
 """Size below which a file counts as small."""
@@ -33,6 +37,14 @@ MAX_SMALL = 8
 """Small files that follow each other in a merged dataset; where there are more, they are put together in one."""
 
 _ALWAYS = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets', 'names'})
+
+
+class Link(TypedDict):
+    """Where the positions or forces of a shard are: in which file, from which atom on, and their checksum."""
+
+    file: str
+    begin: int
+    crc32: int
 
 
 class StoredShard:
@@ -65,6 +77,12 @@ class StoredShard:
         return int(self.summary['n_atoms'])
 
     @property
+    def links(self) -> dict[str, Link]:
+        """Fields that are a piece of a file of arrays, and which piece."""
+        links: dict[str, Link] = self.summary.get('links', {})
+        return links
+
+    @property
     def present(self) -> frozenset[str]:
         """Which fields :meth:`field` can return."""
         return _ALWAYS | set(self.summary['labels']) | ({'stress'} if self.summary['has_stress'] else set())
@@ -86,8 +104,8 @@ class StoredShard:
 
     def load(self) -> LabelledStructures:
         """Return the structures, with their hashes."""
-        sources = self._read(DIRECTORY_SOURCES)
-        structures = storage.from_bytes(self._content(DIRECTORY_SHARDS), sources=sources['sources'][sources['rows']])
+        linked = {field: self._linked(field) for field in self.links}
+        structures = storage.from_bytes(self._content(DIRECTORY_SHARDS), sources=self.sources, **linked)
         return structures.know(self.fingerprints, self.digests)
 
     def field(self, name: str) -> NDArray[Any]:
@@ -95,7 +113,10 @@ class StoredShard:
 
         :raises DatasetError: if a value is not finite.
         """
-        array = storage.Archive(self._kept if self.keep else self._content(DIRECTORY_SHARDS)).read(name)
+        if name in self.links:
+            array: NDArray[Any] = self._linked(name)
+        else:
+            array = storage.Archive(self._kept if self.keep else self._content(DIRECTORY_SHARDS)).read(name)
         if array.dtype.kind == 'f' and name != 'stress' and not np.isfinite(array).all():
             raise DatasetError(f'`{name}` in file {self.number} of dataset {self.node.uuid} is not finite')
         return array
@@ -124,6 +145,15 @@ class StoredShard:
             except (AttributeError, OSError, ValueError):  # a part of a larger file (packed), or in an archive
                 return handle.read()
 
+    def _linked(self, field: str) -> NDArray[np.float64]:
+        """Return positions or forces that stand in a file of arrays."""
+        link = self.links[field]
+        with open_array(self.node, f'{DIRECTORY_ARRAYS}/{link["file"]}', field) as array:
+            vectors = array.vectors(link['begin'], link['begin'] + self.n_atoms)
+        if isal_zlib.crc32(vectors.data) != link['crc32']:
+            raise DatasetError(f'`{field}` in file {self.number} of dataset {self.node.uuid} is damaged')
+        return vectors
+
     @cached_property
     def _index(self) -> dict[str, NDArray[Any]]:
         return self._read(DIRECTORY_FINGERPRINTS)
@@ -139,24 +169,33 @@ class ShardWriter:
     node they would be written once more, and files of stored nodes, which any number of nodes may name, could not be
     linked. Without linking, adding little to much would cost reading, hashing and writing all of it again. What belongs
     to no node in the end is removed by ``verdi storage maintain``.
+
+    :param node: the new node.
+    :param arrays: by field, repository keys of files that hold the positions or forces of all structures to come, one
+        after the other: they are linked, too.
     """
 
-    def __init__(self, node: PaceDatasetData) -> None:
+    def __init__(self, node: PaceDatasetData, arrays: Mapping[str, str] | None = None) -> None:
         self.node = node
+        self.arrays = {} if arrays is None else dict(arrays)
         self.summaries: list[dict[str, Any]] = []
         self.digests: list[NDArray[np.bytes_]] = []
         self.names: list[NDArray[np.str_]] = []
         self._repository = Repository(backend=get_manager().get_profile_storage().get_repository())
         self._linked: dict[str, str] = {}
+        self._atoms = 0
 
     def write(self, shard: LabelledStructures) -> None:
         """Add structures in a file of their own."""
-        unique, rows = np.unique(shard.sources, return_inverse=True)
+        unique, rows = _distinct(shard.sources)
         index = {name: np.asarray(getattr(shard, name)) for name in ('fingerprints', 'digests', 'names')}
-        self._add(DIRECTORY_SHARDS, storage.write_structures(shard))
-        self._add(DIRECTORY_SOURCES, storage.write_arrays({'sources': unique, 'rows': rows.astype(np.int32)}))
+        links = {field: self._link_array(key, getattr(shard, field)) for field, key in self.arrays.items()}
+        self._atoms += shard.n_atoms
+        self._add(DIRECTORY_SHARDS, storage.write_structures(shard, without=links))
+        self._add(DIRECTORY_SOURCES, storage.write_arrays({'sources': unique, 'rows': rows}))
         self._add(DIRECTORY_FINGERPRINTS, storage.write_arrays(index))
-        self._remember(summarise(shard), shard.digests, shard.names)
+        summary = summarise(shard)
+        self._remember({**summary, 'links': links} if links else summary, shard.digests, shard.names)
 
     def link(self, shard: StoredShard) -> None:
         """Add a file of another node as it is."""
@@ -168,6 +207,8 @@ class ShardWriter:
         for directory in DIRECTORIES:
             key: str = objects[directory]['o'][f'{shard.number:05d}.npz']['k']
             self._linked[f'{directory}/{len(self.summaries):05d}.npz'] = key
+        for link in shard.links.values():
+            self._linked[f'{DIRECTORY_ARRAYS}/{link["file"]}'] = objects[DIRECTORY_ARRAYS]['o'][link['file']]['k']
         self._remember(shard.summary, shard.digests, shard.names)
 
     def finish(self) -> None:
@@ -180,6 +221,11 @@ class ShardWriter:
         backend = self._repository.backend
         self.node.base.repository._repository = Repository.from_serialized(backend=backend, serialized=tree)
 
+    def _link_array(self, key: str, vectors: NDArray[np.float64]) -> Link:
+        file = f'{key}.npy'
+        self._linked[f'{DIRECTORY_ARRAYS}/{file}'] = key
+        return {'file': file, 'begin': self._atoms, 'crc32': isal_zlib.crc32(vectors.data)}
+
     def _add(self, directory: str, content: storage.Chunks) -> None:
         handle: Any = content  # aiida-core annotates a file opened by name, and takes any
         self._repository.put_object_from_filelike(handle, f'{directory}/{len(self.summaries):05d}.npz')
@@ -188,6 +234,14 @@ class ShardWriter:
         self.summaries.append(summary)
         self.digests.append(digests)
         self.names.append(names)
+
+
+def _distinct(texts: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.int32]]:
+    """Return each text once, in alphabetical order, and for each row which of them it is."""
+    if (texts == texts[0]).all():  # all frames of one trajectory: no need to sort them
+        return np.array(texts[:1].tolist(), dtype=np.str_), np.zeros(len(texts), dtype=np.int32)
+    unique, rows = np.unique(texts, return_inverse=True)
+    return unique, rows.astype(np.int32)
 
 
 Part = LabelledStructures | StoredShard

@@ -12,8 +12,9 @@ import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData, StructureData, TrajectoryData
 
-from aiida_autopipec.data.arrays import open_arrays
+from aiida_autopipec.data.arrays import keys_of_vectors, open_arrays
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.data.shards import SMALL_BYTES
 from aiida_autopipec.data.singles import read_singles, single_structure
 from aiida_autopipec.pacemaker.dataset.conventions import (
     CONVENTIONS,
@@ -22,7 +23,7 @@ from aiida_autopipec.pacemaker.dataset.conventions import (
     stated_convention,
 )
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
-from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divide_frames
+from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divide_frames, unchanged_arrays
 from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
@@ -55,7 +56,8 @@ def convert_trajectory(
     with open_arrays(trajectory) as arrays:
         frames = _frames(trajectory, arrays, structure)
         parts, report = divide_frames(frames, convention, source=trajectory.uuid, require_labels=require_labels)
-        return {'dataset': PaceDatasetData.from_structures(parts), 'report': Dict(report)}
+        linked = keys_of_vectors(trajectory, arrays, unchanged_arrays(convention), min_bytes=SMALL_BYTES)
+        return {'dataset': PaceDatasetData.from_structures(parts, arrays=linked), 'report': Dict(report)}
 
 
 @calcfunction

@@ -102,6 +102,14 @@ def divide_frames(
     return parts, {'frames': n_frames, 'labels_left_out': left_out, 'convention': convention.model_dump()}
 
 
+def unchanged_arrays(convention: TrajectoryConvention) -> dict[str, str]:
+    """Return the arrays of vectors that become fields of structures as they are, by field."""
+    arrays = {'positions': 'positions'} if convention.positions == 'cartesian' else {}
+    if convention.forces is not None and FORCES_UNITS[convention.forces.unit] == 1.0:
+        arrays['forces'] = convention.forces.array
+    return arrays
+
+
 def _part(
     frames: Frames,
     convention: TrajectoryConvention,

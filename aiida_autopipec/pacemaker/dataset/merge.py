@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.checks import check_same_labels
+from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -171,10 +171,11 @@ def plan_names(parts: Sequence[Mergeable], kept: Sequence[NDArray[np.int64]]) ->
 
     :return: number of the set, row, old and new name of each structure that is renamed.
     """
-    names = [part.names[rows].tolist() for part, rows in zip(parts, kept, strict=True)]
-    taken = {name for part in names for name in part}
-    if len(taken) == sum(len(part) for part in names):
+    all_names = [part.names[rows] for part, rows in zip(parts, kept, strict=True)]
+    if all_different(np.concatenate(all_names)):
         return []
+    names = [part.tolist() for part in all_names]
+    taken = {name for part in names for name in part}
     seen: set[str] = set()
     renamed = []
     for number, (part, rows) in enumerate(zip(parts, kept, strict=True)):
@@ -219,9 +220,9 @@ def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[_Place]]:
 
     In the order of the sets that they stand in, so that the sets need not be read again and again.
     """
-    digests = [part.fingerprints.tolist() for part in parts]
-    if len({digest for part in digests for digest in part}) == sum(map(len, digests)):
+    if all_different(np.concatenate([part.fingerprints for part in parts])):
         return []
+    digests = [part.fingerprints.tolist() for part in parts]
     counts = Counter(itertools.chain.from_iterable(digests))
     repeated = {digest for digest, count in counts.items() if count > 1}
     places: dict[bytes, list[_Place]] = {}

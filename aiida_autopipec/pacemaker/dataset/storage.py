@@ -7,7 +7,7 @@ import itertools
 import mmap
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -170,9 +170,13 @@ def read_arrays(content: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
     return {name: archive.read(name) for name in archive.names}
 
 
-def write_structures(structures: LabelledStructures) -> Chunks:
-    """Return the content of a set, without its sources; equal content gives equal bytes."""
-    return write_arrays({name: array for name, array in structures.fields().items() if name != 'sources'})
+def write_structures(structures: LabelledStructures, without: Collection[str] = ()) -> Chunks:
+    """Return the content of a set, without its sources; equal content gives equal bytes.
+
+    :param without: fields that are stored elsewhere, too.
+    """
+    left_out = {'sources', *without}
+    return write_arrays({name: array for name, array in structures.fields().items() if name not in left_out})
 
 
 def to_bytes(structures: LabelledStructures) -> bytes:
@@ -180,16 +184,17 @@ def to_bytes(structures: LabelledStructures) -> bytes:
     return write_structures(structures).read()
 
 
-def from_bytes(content: bytes | mmap.mmap, sources: NDArray[np.str_] | None = None) -> LabelledStructures:
+def from_bytes(content: bytes | mmap.mmap, **elsewhere: NDArray[Any] | None) -> LabelledStructures:
     """Read a set back.
 
     :param content: the archive, or a file mapped into memory.
-    :param sources: ``(n,)`` UUIDs of the nodes that the structures come from, which are stored elsewhere.
+    :param elsewhere: fields that are stored elsewhere: ``sources``, the ``(n,)`` UUIDs of the nodes that the structures
+        come from, and what the archive was written without.
     :raises FileFormatError: if the file is something else.
     :raises DatasetError: if its arrays do not fit together.
     """
     try:
-        fields: dict[str, Any] = {**read_arrays(content), 'sources': sources}
+        fields: dict[str, Any] = {**read_arrays(content), **elsewhere}
         return LabelledStructures(**fields)
     except TypeError as exception:
         raise FileFormatError(f'this is not a set of labelled structures: {exception}') from exception

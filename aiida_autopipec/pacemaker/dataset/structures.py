@@ -110,7 +110,7 @@ class LabelledStructures:
         """Chemical symbols that occur, in alphabetical order."""
         from ase.data import chemical_symbols
 
-        return tuple(sorted(chemical_symbols[z] for z in np.unique(self.numbers)))
+        return tuple(sorted(chemical_symbols[z] for z in np.flatnonzero(np.bincount(self.numbers))))
 
     @property
     def is_labelled(self) -> bool:
@@ -131,13 +131,13 @@ class LabelledStructures:
 
     @cached_property
     def digests(self) -> NDArray[np.bytes_]:
-        """``(n,)`` hashes of all that a structure is and carries but its source, to the last bit."""
+        """``(n,)`` hashes of all that a structure is and carries but its name and source, to the last bit."""
         return content_digests(self)
 
     @cached_property
     def content_hash(self) -> str:
         """Hash of everything but the sources; it does not depend on how the rows are stored."""
-        return content_hash([self.digests])
+        return content_hash([(self.digests, self.names)])
 
     def load(self) -> LabelledStructures:
         """Return the structures themselves; see :class:`~aiida_autopipec.pacemaker.dataset.merge.Mergeable`."""

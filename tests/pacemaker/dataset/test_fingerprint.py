@@ -91,9 +91,27 @@ def test_fingerprint_does_not_depend_on_neighbours_in_the_set(mixed: LabelledStr
 def test_content_hash_does_not_depend_on_the_division(mixed: LabelledStructures) -> None:
     """However rows are divided into parts, equal rows in equal order have one hash."""
     whole = mixed.content_hash
-    assert content_hash([mixed.take(rows).digests for rows in ([0], [1, 2], [3])]) == whole
-    assert content_hash([mixed.take(rows).digests for rows in ([0, 1, 2], [3])]) == whole
+    for division in ([[0], [1, 2], [3]], [[0, 1, 2], [3]]):
+        parts = [mixed.take(rows) for rows in division]
+        assert content_hash((part.digests, part.names) for part in parts) == whole
     assert mixed.take([1, 0, 2, 3]).content_hash != whole
+
+
+def test_where_a_name_ends_counts(mixed: LabelledStructures) -> None:
+    """The same letters divided into other names are other content."""
+    first, second = (mixed.take([0, 1]).replace(names=names) for names in (['ab', 'c'], ['a', 'bc']))
+    assert first.content_hash != second.content_hash
+
+
+def test_the_last_bit_of_a_position_counts(mixed: LabelledStructures) -> None:
+    """Two positions with the same fingerprint that differ in one bit are other content, whatever atom and axis."""
+    for atom in range(mixed.n_atoms):
+        for axis in range(3):
+            positions = mixed.positions.copy()
+            positions[atom, axis] = np.nextafter(positions[atom, axis], np.inf)
+            changed = mixed.replace(positions=positions)
+            assert changed.fingerprints.tolist() == mixed.fingerprints.tolist()
+            assert (changed.digests != mixed.digests).sum() == 1
 
 
 def test_division_between_atoms_of_structures_counts() -> None:
