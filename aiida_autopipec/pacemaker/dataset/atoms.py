@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ase
@@ -24,7 +24,7 @@ STRESS_KEYS = ('stress',)
 
 
 def structures_from_atoms(
-    atoms: Sequence[ase.Atoms],
+    atoms: Iterable[ase.Atoms],
     *,
     names: Sequence[str] | None = None,
     require_labels: bool = True,
@@ -39,7 +39,7 @@ def structures_from_atoms(
     is a free energy besides the energy, the free energy is taken, because the forces derive from it (ASE's ``energy``
     is then extrapolated to zero smearing); structures of both kinds in one set are refused. Nothing is calculated.
 
-    :param atoms: the structures; units are those of ASE (eV, Å).
+    :param atoms: the structures, looked at one after the other; units are those of ASE (eV, Å).
     :param names: unique names; by default ``atoms.info['name']`` where every structure has one.
     :param require_labels: whether energies and forces have to be there. Where not, either may be missing altogether.
     :param energy_key: name of the energy in ``atoms.info`` or the attached results, instead of the places above.
@@ -49,32 +49,74 @@ def structures_from_atoms(
     :param use_names: whether names in ``atoms.info`` count.
     :raises DatasetError: if a label is missing, not finite or of the wrong shape; the message names the structure.
     """
-    if len(atoms) == 0:
+    frames = _Frames()
+    for row, image in enumerate(atoms):
+        frames.add(image, _labels(image, row, energy_key, forces_key, stress_key))
+    if not frames.numbers:
         raise DatasetError('the dataset is empty: there is no structure in it')
-    labels = [_labels(image, row, energy_key, forces_key, stress_key) for row, image in enumerate(atoms)]
-    energies = [label['energy'] for label in labels]
-    forces = [label['forces'] for label in labels]
-    for label, values, key in (('energy', energies, energy_key), ('forces', forces, forces_key)):
-        if require_labels or any(value is not None for value in values):
-            _check_complete(atoms, values, label, key)
-    _check_same_kind([label['smearing'] for label in labels])
-    if names is None and use_names and all('name' in image.info for image in atoms):
-        names = [str(image.info['name']) for image in atoms]
-    stresses = [label['stress'] for label in labels]
-    has_stress = any(stress is not None for stress in stresses)
-    blank = np.full(6, np.nan)
+    for label, key in (('energy', energy_key), ('forces', forces_key)):
+        if require_labels or frames.count(label):
+            frames.check_complete(label, key)
+    _check_same_kind(frames.labels['smearing'])
+    if names is None and use_names and None not in frames.names:
+        names = [str(name) for name in frames.names]
     given_names: Any = None if names is None else np.array(names, dtype=np.str_)
+    blank = np.full(6, np.nan)
+    stresses = [blank if stress is None else stress for stress in frames.labels['stress']]
     return LabelledStructures(
-        numbers=np.concatenate([image.numbers for image in atoms]),
-        positions=np.concatenate([image.positions for image in atoms]),
-        cells=np.array([image.cell.array for image in atoms]),
-        pbc=np.array([image.pbc for image in atoms]),
-        offsets=np.concatenate([[0], np.cumsum([len(image) for image in atoms])]),
-        energy=None if energies[0] is None else np.array(energies, dtype=np.float64),
-        forces=None if forces[0] is None else np.concatenate(forces),
-        stress=np.array([blank if stress is None else stress for stress in stresses]) if has_stress else None,
+        numbers=np.concatenate(frames.numbers),
+        positions=np.concatenate(frames.positions),
+        cells=np.array(frames.cells),
+        pbc=np.array(frames.pbc),
+        offsets=np.concatenate([[0], np.cumsum([len(numbers) for numbers in frames.numbers])]),
+        energy=np.array(frames.labels['energy'], dtype=np.float64) if frames.count('energy') else None,
+        forces=np.concatenate(frames.labels['forces']) if frames.count('forces') else None,
+        stress=np.array(stresses) if frames.count('stress') else None,
         names=given_names,
     )
+
+
+class _Frames:
+    """What is kept of structures that come one by one: their arrays, without the objects that brought them."""
+
+    def __init__(self) -> None:
+        self.numbers: list[NDArray[np.int64]] = []
+        self.positions: list[NDArray[np.float64]] = []
+        self.cells: list[NDArray[np.float64]] = []
+        self.pbc: list[NDArray[np.bool_]] = []
+        self.names: list[str | None] = []
+        self.labels: dict[str, list[Any]] = {label: [] for label in ('energy', 'forces', 'stress', 'smearing')}
+        self._first_missing: dict[str, str] = {}
+
+    def add(self, image: ase.Atoms, labels: Mapping[str, Any]) -> None:
+        """Take a structure and its labels, ``None`` being one that is missing."""
+        for label, values in self.labels.items():
+            if labels[label] is None and label not in self._first_missing:
+                self._first_missing[label] = _description(image, row=len(self.numbers))
+            values.append(labels[label])
+        self.numbers.append(image.numbers)
+        self.positions.append(image.positions)
+        self.cells.append(image.cell.array)
+        self.pbc.append(image.pbc)
+        self.names.append(str(image.info['name']) if 'name' in image.info else None)
+
+    def count(self, label: str) -> int:
+        """Return how many structures have a label."""
+        return sum(value is not None for value in self.labels[label])
+
+    def check_complete(self, label: str, key: str | None) -> None:
+        """Check that no structure lacks a label.
+
+        :param key: under which it was looked for, if under no usual one.
+        :raises DatasetError: if one does.
+        """
+        total = len(self.numbers)
+        missing = total - self.count(label)
+        if missing:
+            asked = f' under the key `{key}`' if key else ''
+            raise DatasetError(
+                f'{missing} of {total} structures have no {label}{asked}, the first is {self._first_missing[label]}'
+            )
 
 
 def iter_atoms(structures: LabelledStructures) -> Iterator[ase.Atoms]:
@@ -240,14 +282,7 @@ def _checked_stress(stress: Any, row: int) -> NDArray[np.float64]:
         raise DatasetError(f'structure {row}: {exception}') from exception
 
 
-def _check_complete(atoms: Sequence[ase.Atoms], values: Sequence[Any], label: str, key: str | None) -> None:
-    missing = [row for row, value in enumerate(values) if value is None]
-    if missing:
-        image = atoms[missing[0]]
-        name = image.info.get('name', image.get_chemical_formula())
-        found = sorted({*image.info, *image.arrays} - {'numbers', 'positions', 'name'})
-        asked = f' under the key `{key}`' if key else ''
-        raise DatasetError(
-            f'{len(missing)} of {len(values)} structures have no {label}{asked}, the first is structure {missing[0]} '
-            f'(`{name}`); other values that it holds: {", ".join(found) or "none"}'
-        )
+def _description(image: ase.Atoms, row: int) -> str:
+    name = image.info.get('name', image.get_chemical_formula())
+    found = sorted({*image.info, *image.arrays} - {'numbers', 'positions', 'name'})
+    return f'structure {row} (`{name}`); other values that it holds: {", ".join(found) or "none"}'

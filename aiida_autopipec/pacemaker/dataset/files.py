@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,30 +99,18 @@ def _read_table(path: Path, options: ImportOptions) -> tuple[LabelledStructures,
 
 
 def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructures, dict[str, Any]]:
-    import ase.io
-    from ase.io.formats import UnknownFileTypeError, filetype
+    from ase.io.formats import filetype
 
-    try:
+    with _reading(path, options):
         kind = options.format or filetype(path.as_posix())
-        if kind in REFUSED_FORMATS:
-            raise UnsafeFileError(
-                f'`{path.name}` is not read as {kind}: that format {REFUSED_FORMATS[kind]}; convert it to extxyz'
-            )
-        frames = ase.io.read(path, index=':', format=kind, do_not_split_by_at_sign=True)
-    except UnsafeFileError:
-        raise
-    except UnknownFileTypeError as exception:
-        raise FileFormatError(
-            f'`{path.name}` is not of a format that ASE recognises; state it as `format`, or rename a Pacemaker '
-            'dataset to end in .pckl.gzip'
-        ) from exception
-    except Exception as exception:  # ASE's many readers raise what they like on a damaged file
-        raise FileFormatError(
-            f'`{path.name}` cannot be read as {options.format or "its format"}: {exception}'
-        ) from exception
-    images = frames if isinstance(frames, list) else [frames]
+    if kind in REFUSED_FORMATS:
+        raise UnsafeFileError(
+            f'`{path.name}` is not read as {kind}: that format {REFUSED_FORMATS[kind]}; convert it to extxyz'
+        )
+    frames = _iter_frames(path, kind, options)
+    first = next(frames, None)
     structures = structures_from_atoms(
-        images,
+        frames if first is None else itertools.chain([first], frames),
         require_labels=options.require_labels,
         energy_key=options.energy_key,
         forces_key=options.forces_key,
@@ -130,13 +120,44 @@ def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructur
     report = {
         'format': kind,
         'frames': len(structures),
-        'energy': 'none' if structures.energy is None else options.energy_key or _name_of_energy(images[0]),
+        'energy': 'none' if structures.energy is None else options.energy_key or _name_of_energy(first),
         'forces': 'none' if structures.forces is None else options.forces_key or FORCES_KEYS[0],
     }
     return structures, report
 
 
-def _name_of_energy(image: ase.Atoms) -> str:
+def _iter_frames(path: Path, kind: str, options: ImportOptions) -> Iterator[ase.Atoms]:
+    """Yield one frame at a time: objects of ASE take several times the memory of their numbers."""
+    import ase.io
+
+    with _reading(path, options):
+        yield from ase.io.iread(path, index=':', format=kind, do_not_split_by_at_sign=True)
+
+
+@contextmanager
+def _reading(path: Path, options: ImportOptions) -> Iterator[None]:
+    """Say in one way that ASE cannot read a file.
+
+    :raises FileFormatError: whatever ASE raises inside.
+    """
+    from ase.io.formats import UnknownFileTypeError
+
+    try:
+        yield
+    except UnknownFileTypeError as exception:
+        raise FileFormatError(
+            f'`{path.name}` is not of a format that ASE recognises; state it as `format`, or rename a Pacemaker '
+            'dataset to end in .pckl.gzip'
+        ) from exception
+    except Exception as exception:  # ASE's many readers raise what they like on a damaged file
+        raise FileFormatError(
+            f'`{path.name}` cannot be read as {options.format or "its format"}: {exception}'
+        ) from exception
+
+
+def _name_of_energy(image: ase.Atoms | None) -> str:
     """Return which energy the label of a structure is; those of the others are of the same kind."""
+    if image is None:  # a set without structures is refused before
+        return 'none'
     results = {} if image.calc is None else image.calc.results
     return next(key for place in (results, image.info) for key in ENERGY_KEYS if place.get(key) is not None)
