@@ -99,8 +99,7 @@ class PaceDatasetData(Data):
         :param reference: what was subtracted from the energies to give ``energy_corrected``.
         :param max_shard_bytes: size in bytes beyond which a set is divided.
         :param arrays: by field, repository keys of files with the positions or forces of all these structures, which
-            are linked instead of written once more; see
-            :func:`~aiida_autopipec.data.arrays.keys_of_vectors`.
+            are linked instead of written once more; ``keys_of_vectors`` in ``data/arrays.py`` finds them.
         :raises DatasetError: if labels are present in some sets only, or names clash.
         """
         node = cls()

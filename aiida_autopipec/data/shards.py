@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiida.manage.manager import get_manager
@@ -39,14 +39,6 @@ MAX_SMALL = 8
 _ALWAYS = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets', 'names'})
 
 
-class Link(TypedDict):
-    """Where the positions or forces of a shard are: in which file, from which atom on, and their checksum."""
-
-    file: str
-    begin: int
-    crc32: int
-
-
 class StoredShard:
     """One file of a stored dataset, read only where it is needed.
 
@@ -77,9 +69,9 @@ class StoredShard:
         return int(self.summary['n_atoms'])
 
     @property
-    def links(self) -> dict[str, Link]:
-        """Fields that are a piece of a file of arrays, and which piece."""
-        links: dict[str, Link] = self.summary.get('links', {})
+    def links(self) -> dict[str, dict[str, Any]]:
+        """Positions or forces that stand in a file of arrays, by field: ``file``, atom to ``begin`` at, ``crc32``."""
+        links: dict[str, dict[str, Any]] = self.summary.get('links', {})
         return links
 
     @property
@@ -221,7 +213,7 @@ class ShardWriter:
         backend = self._repository.backend
         self.node.base.repository._repository = Repository.from_serialized(backend=backend, serialized=tree)
 
-    def _link_array(self, key: str, vectors: NDArray[np.float64]) -> Link:
+    def _link_array(self, key: str, vectors: NDArray[np.float64]) -> dict[str, Any]:
         file = f'{key}.npy'
         self._linked[f'{DIRECTORY_ARRAYS}/{file}'] = key
         return {'file': file, 'begin': self._atoms, 'crc32': isal_zlib.crc32(vectors.data)}
