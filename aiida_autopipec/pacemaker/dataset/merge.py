@@ -172,7 +172,7 @@ def plan_names(parts: Sequence[Mergeable], kept: Sequence[NDArray[np.int64]]) ->
     :return: number of the set, row, old and new name of each structure that is renamed.
     """
     all_names = [part.names[rows] for part, rows in zip(parts, kept, strict=True)]
-    if all_different(np.concatenate(all_names)):
+    if not all_names or all_different(np.concatenate(all_names)):
         return []
     names = [part.tolist() for part in all_names]
     taken = {name for part in names for name in part}
@@ -220,7 +220,7 @@ def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[_Place]]:
 
     In the order of the sets that they stand in, so that the sets need not be read again and again.
     """
-    if all_different(np.concatenate([part.fingerprints for part in parts])):
+    if not parts or all_different(np.concatenate([part.fingerprints for part in parts])):
         return []
     digests = [part.fingerprints.tolist() for part in parts]
     counts = Counter(itertools.chain.from_iterable(digests))

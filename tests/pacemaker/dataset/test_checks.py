@@ -26,6 +26,11 @@ def test_different_texts(texts: np.ndarray[Any, Any]) -> None:
     assert not all_different(np.concatenate([texts, texts[-1:]]))
 
 
+def test_no_text_is_not_there_twice() -> None:
+    """Where there is nothing, nothing is repeated."""
+    assert all_different(np.array([], dtype=np.str_))
+
+
 def test_texts_that_seem_the_same() -> None:
     """Two texts whose numbers are equal, made on purpose, are told apart all the same."""
     a, b = (int(factor) for factor in np.random.default_rng(0).integers(1, 2**63, 2, dtype=np.uint64))
