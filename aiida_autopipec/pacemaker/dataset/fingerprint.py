@@ -1,8 +1,15 @@
-"""Hashes of structures: what makes two of them the same, and where a structure belongs in a split."""
+"""Hashes of structures: what makes two of them the same, and where a structure belongs in a split.
+
+They are made for speed, of all structures at once: two sums, modulo 2**64, of 64-bit words times odd factors, a fixed
+one for each place ("multilinear" hashing; Lemire and Kaser, Computer Journal 57, 1624 (2014)). With 128 bits chance
+makes no two equal, but somebody who wants to can. So whoever drops one of two structures for their hashes compares the
+structures themselves first (:func:`same_geometry`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +27,11 @@ _STEPS = 100
 _BLOCK_ATOMS = 16384
 """Atoms whose rounded coordinates are in memory at once: half a megabyte stays in the processor's cache."""
 
-_MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
-"""Odd, with bits all over the word."""
+_ROW_FIELDS = ('cells', 'energy', 'energy_corrected', 'stress', 'energy_weights')
+_ATOM_FIELDS = ('positions', 'forces', 'force_weights')
 
-_ROW_FIELDS = ('cells', 'pbc', 'energy', 'energy_corrected', 'stress', 'energy_weights')
-_ATOM_FIELDS = ('numbers', 'positions', 'forces', 'force_weights')
+_Words = NDArray[np.uint64]
+_Rows = slice | NDArray[np.int64]
 
 
 def structure_fingerprints(
@@ -41,61 +48,23 @@ def structure_fingerprints(
 
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    # integers, so that -0.0 and 0.0 are the same; little-endian, so that the hash is the same on every machine
-    lattices = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1).astype('<i8')
+    lattices = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1)
 
-    def atoms(chosen: _Rows) -> NDArray[np.uint8]:
-        lengths = _in_steps(positions[chosen])
-        numbers_and_steps = np.empty((len(lengths), 4), dtype='<i8')
-        numbers_and_steps[:, 0] = numbers[chosen]
-        numbers_and_steps[:, 1:] = lengths
-        return _as_bytes(numbers_and_steps, len(lengths))
+    def atoms(chosen: _Rows) -> Iterable[_Words]:
+        yield _whole(numbers[chosen])
+        yield _whole(_in_steps(positions[chosen]))
 
-    return _hashes(_as_bytes(lattices, len(lattices)), atoms, offsets)
+    return _hashes(_whole(lattices), atoms, offsets)
 
 
-_Rows = slice | NDArray[np.int64]
-
-
-def _hashes(
-    rows: NDArray[np.uint8], atoms: Callable[[_Rows], NDArray[np.uint8]], offsets: NDArray[np.int64]
-) -> NDArray[np.bytes_]:
-    """Hash what belongs to each structure.
-
-    :param rows: ``(n, width)`` bytes that come first.
-    :param atoms: returns the bytes of some atoms, one row for each; they come next.
-    :param offsets: ``(n + 1,)`` where the atoms of each structure begin.
-    :return: ``(n,)`` hexadecimal digests of 128 bits.
-    """
-    sizes = np.diff(offsets)
-    digests = np.empty(len(sizes), dtype='V16')
-    for size in np.unique(sizes).tolist():  # side by side in memory, structures of one size are hashed fastest
-        structures = np.flatnonzero(sizes == size)
-        step = max(1, _BLOCK_ATOMS // size)
-        for begin in range(0, len(structures), step):
-            chosen = structures[begin : begin + step]
-            first, last = int(chosen[0]), int(chosen[-1])
-            if last - first + 1 == len(chosen):  # nothing of another size between them
-                of_atoms = atoms(slice(int(offsets[first]), int(offsets[last + 1])))
-            else:
-                of_atoms = atoms((offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1))
-            content = np.concatenate([rows[chosen], of_atoms.reshape(len(chosen), -1)], axis=1)
-            memory, width = content.data.cast('B'), content.shape[1]
-            hashes = [
-                blake2b(memory[start : start + width], digest_size=16).digest()
-                for start in range(0, len(memory), width)
-            ]
-            digests[chosen] = np.frombuffer(b''.join(hashes), dtype='V16')
-    return np.frombuffer(digests.tobytes().hex().encode(), dtype='S32')
-
-
-def _in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Round lengths in Å to whole steps, first as a text file does: then a copy through one is never split from it."""
-    steps: NDArray[np.float64] = lengths * 10.0**TEXT_DECIMALS
-    np.rint(steps, out=steps)  # in place: of a large dataset every temporary array costs as much as the arithmetic
-    steps /= _STEPS
-    np.rint(steps, out=steps)
-    return steps
+def same_geometry(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
+    """Tell whether two structures are the same in what :func:`structure_fingerprints` hashes."""
+    atoms_a = slice(int(a.offsets[row_a]), int(a.offsets[row_a + 1]))
+    atoms_b = slice(int(b.offsets[row_b]), int(b.offsets[row_b + 1]))
+    if not np.array_equal(a.numbers[atoms_a], b.numbers[atoms_b]) or not np.array_equal(a.pbc[row_a], b.pbc[row_b]):
+        return False
+    lengths = ((a.cells[row_a], b.cells[row_b]), (a.positions[atoms_a], b.positions[atoms_b]))
+    return all(np.array_equal(x, y) or np.array_equal(_in_steps(x), _in_steps(y)) for x, y in lengths)
 
 
 def split_positions(fingerprints: NDArray[np.bytes_], seed: int) -> NDArray[np.float64]:
@@ -115,32 +84,21 @@ def content_digests(structures: LabelledStructures) -> NDArray[np.bytes_]:
 
     Which labels there are counts too. A stress that is absent and one that is unknown are the same.
 
-    The geometry counts by its fingerprint, which is known already; what that rounds away of the positions counts by a
-    checksum, which is no cryptographic one: whoever sets his mind to it can make two sets with equal hashes, but no
-    atom of theirs is farther apart than the fingerprint rounds, 1e-6 Å.
-
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
+    n = len(structures)
     present = [
         name for name in (*_ROW_FIELDS, *_ATOM_FIELDS) if name != 'stress' and getattr(structures, name) is not None
     ]
-    which = np.frombuffer(blake2b(' '.join(present).encode(), digest_size=16).digest(), dtype=np.uint8)
-    rows = np.concatenate(
-        [
-            np.broadcast_to(which, (len(structures), len(which))),
-            _as_bytes(structures.fingerprints, len(structures)),
-            _as_bytes(_position_checksums(structures.positions, structures.offsets), len(structures)),
-            *(_as_bytes(_row_field(structures, name), len(structures)) for name in _ROW_FIELDS),
-        ],
-        axis=1,
-    )
-    labels = [array for array in (structures.forces, structures.force_weights) if array is not None]
+    which = np.frombuffer(blake2b(' '.join(present).encode(), digest_size=8).digest(), dtype='<u8')
+    known = np.ascontiguousarray(structures.fingerprints).view('<u8').reshape(n, -1)  # numbers, pbc, order of atoms
+    rows = [_bits(_row_field(structures, name)).reshape(n, -1) for name in _ROW_FIELDS]
+    per_atom = [array for array in (getattr(structures, name) for name in _ATOM_FIELDS) if array is not None]
 
-    def atoms(chosen: _Rows) -> NDArray[np.uint8]:
-        parts = [_as_bytes(array[chosen], len(array[chosen])) for array in labels]
-        return np.concatenate(parts, axis=1) if parts else np.empty((0, 0), dtype=np.uint8)
+    def atoms(chosen: _Rows) -> Iterable[_Words]:
+        return (_bits(array[chosen]) for array in per_atom)
 
-    return _hashes(rows, atoms, structures.offsets)
+    return _hashes(np.concatenate([np.broadcast_to(which, (n, 1)), known, *rows], axis=1), atoms, structures.offsets)
 
 
 def content_hash(parts: Iterable[tuple[NDArray[np.bytes_], NDArray[np.str_]]]) -> str:
@@ -159,16 +117,82 @@ def content_hash(parts: Iterable[tuple[NDArray[np.bytes_], NDArray[np.str_]]]) -
     return blake2b(b''.join(stream.digest() for stream in streams), digest_size=20).hexdigest()
 
 
-def _position_checksums(positions: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return ``(n,)`` sums, modulo 2**64, of the bits of all coordinates times odd numbers that depend on their place.
+def _hashes(rows: _Words, atoms: Callable[[_Rows], Iterable[_Words]], offsets: NDArray[np.int64]) -> NDArray[np.bytes_]:
+    """Hash what belongs to each structure.
 
-    A single coordinate that differs in any bit changes the sum.
+    :param rows: ``(n, width)`` words of each structure.
+    :param atoms: returns words of some atoms, one row for each, in one or more arrays.
+    :param offsets: ``(n + 1,)`` where the atoms of each structure begin.
+    :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    bits = np.ascontiguousarray(positions, dtype='<f8').view('<u8')
-    sums: NDArray[np.uint64] = np.einsum('ax,x->a', bits, _MULTIPLIERS)
-    place = np.arange(len(positions)) - np.repeat(offsets[:-1], np.diff(offsets))
-    sums *= (2 * place + 1).astype(np.uint64)
-    return np.add.reduceat(sums, offsets[:-1])
+    sizes = np.diff(offsets)
+    sums = _sums(np.concatenate([_whole(sizes), rows], axis=1), 0)
+    for size in np.unique(sizes).tolist():  # structures of one size are a table of words
+        structures = np.flatnonzero(sizes == size)
+        step = max(1, _BLOCK_ATOMS // size)
+        for begin in range(0, len(structures), step):
+            chosen = structures[begin : begin + step]
+            first, last = int(chosen[0]), int(chosen[-1])
+            of_atoms: _Rows = (offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1)
+            if last - first + 1 == len(chosen):  # nothing of another size between them
+                of_atoms = slice(int(offsets[first]), int(offsets[last + 1]))
+            place = 1 + rows.shape[1]
+            for words in atoms(of_atoms):
+                table = words.reshape(len(chosen), -1)
+                sums[chosen] += _sums(table, place)
+                place += table.shape[1]
+    first_half = _mixed(sums[:, 0])
+    halves = np.stack([first_half, _mixed(sums[:, 1] + first_half)], axis=1)
+    return np.frombuffer(halves.astype('<u8').tobytes().hex().encode(), dtype='S32')
+
+
+def _sums(words: _Words, place: int) -> _Words:
+    """Return ``(n, 2)`` sums of words times the factors of their places.
+
+    :param words: ``(n, width)``.
+    :param place: of the first word.
+    """
+    end = place + words.shape[1]
+    factors = _factors(1 << (end - 1).bit_length())[:, place:end]
+    return np.stack([np.einsum('nk,k->n', words, row) for row in factors], axis=1)
+
+
+@cache
+def _factors(count: int) -> _Words:
+    """Return ``(2, count)`` odd numbers; those of a smaller count are the first of a larger one."""
+    counters = np.arange(1, 2 * count + 1, dtype=np.uint64).reshape(count, 2).T
+    return np.ascontiguousarray(_mixed(counters * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+
+
+def _mixed(words: _Words) -> _Words:
+    """Spread every bit of each word over all of it (the finaliser of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def _in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round lengths in Å to whole steps, first as a text file does: then a copy through one is never split from it."""
+    steps: NDArray[np.float64] = lengths * 10.0**TEXT_DECIMALS
+    np.rint(steps, out=steps)  # in place: of a large dataset every temporary array costs as much as the arithmetic
+    steps /= _STEPS
+    np.rint(steps, out=steps)
+    return steps
+
+
+def _whole(numbers: NDArray[Any]) -> _Words:
+    """Return whole numbers as words, one row of them for each row: -0.0 and 0.0 are the same."""
+    return numbers.astype(np.int64).view(np.uint64).reshape(len(numbers), -1)
+
+
+def _bits(array: NDArray[np.float64]) -> _Words:
+    """Return the bits of numbers as words.
+
+    Short numbers such as 0.25 differ in their upper bits only, which a product keeps there: they go into the lower
+    bits, too.
+    """
+    words = np.ascontiguousarray(array).view(np.uint64)
+    return words ^ (words >> np.uint64(32))
 
 
 def _row_field(structures: LabelledStructures, name: str) -> NDArray[Any]:
@@ -176,9 +200,3 @@ def _row_field(structures: LabelledStructures, name: str) -> NDArray[Any]:
     if array is not None:
         return array
     return np.full((len(structures), 6), np.nan) if name == 'stress' else np.empty((len(structures), 0))
-
-
-def _as_bytes(array: NDArray[Any], length: int) -> NDArray[np.uint8]:
-    """Return an array as ``(length, width)`` bytes, the same on every machine."""
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<')).reshape(length, -1)
-    return array.view(np.uint8) if array.size else np.empty((length, 0), dtype=np.uint8)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
+from aiida_autopipec.pacemaker.dataset.fingerprint import same_geometry
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -111,7 +112,7 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     duplicates: list[_Pair] = []
     conflicts: list[_Pair] = []
     loaded = _Loaded(parts)
-    for places in _equal_geometries(parts):
+    for places in _equal_geometries(parts, loaded):
         known: list[_Place] = []  # of all that were kept, one for each set of labels
         for number, row in places:
             part = loaded[number]
@@ -215,8 +216,23 @@ def _names_of(parts: Sequence[Mergeable], pairs: list[_Pair]) -> tuple[tuple[str
     return tuple((_name(parts[a], row_a), _name(parts[b], row_b)) for (a, row_a), (b, row_b) in sorted(pairs))
 
 
-def _equal_geometries(parts: Sequence[Mergeable]) -> list[list[_Place]]:
-    """Return the places of all structures that stand in more than one.
+def _equal_geometries(parts: Sequence[Mergeable], loaded: _Loaded) -> Iterator[list[_Place]]:
+    """Yield the places of each structure that stands in more than one."""
+    for places in _equal_fingerprints(parts):
+        different: list[list[_Place]] = []  # but for hashes that were made to be equal, all of them are of one geometry
+        for number, row in places:
+            part = loaded[number]
+            same = (equal for equal in different if same_geometry(loaded[equal[0][0]], equal[0][1], part, row))
+            equal = next(same, None)
+            if equal is None:
+                different.append([(number, row)])
+            else:
+                equal.append((number, row))
+        yield from different
+
+
+def _equal_fingerprints(parts: Sequence[Mergeable]) -> list[list[_Place]]:
+    """Return the places of structures with equal hashes, where there is more than one.
 
     In the order of the sets that they stand in, so that the sets need not be read again and again.
     """

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.fingerprint import same_geometry
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.near import near_copies
@@ -78,7 +79,9 @@ def _copies(inspection: Inspection) -> list[Copy]:
     _, first_of, group = np.unique(traits.fingerprints, return_index=True, return_inverse=True)
     original = first_of[group.reshape(-1)]
     rows = np.flatnonzero(original != np.arange(len(traits))).tolist()
-    copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
+    equal = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
+    find = inspection.pool.find
+    copies = [copy for copy in equal if same_geometry(*find(copy.row), *find(copy.original))]
     if tolerance is not None:
         near = near_copies(inspection.pool, traits, np.sort(first_of), tolerance)
         copies += [Copy(*found, exact=False) for found in near]

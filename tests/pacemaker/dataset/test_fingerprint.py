@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash, same_geometry
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
 
@@ -75,6 +75,85 @@ def test_what_makes_another_structure(change: str) -> None:
     else:
         other.positions += 0.5
     assert fingerprints([image]) != fingerprints([other])
+    both = LabelledStructures.from_atoms([image, other], require_labels=False)
+    assert not same_geometry(both, 0, both, 1)
+
+
+def test_same_geometry_is_what_has_equal_fingerprints() -> None:
+    """What the hash rounds away is rounded away in the comparison, too; fewer atoms are another structure."""
+    images = crystals(2)
+    shaken = images[0].copy()
+    shaken.positions += 1e-9
+    structures = LabelledStructures.from_atoms([*images, shaken, images[0][:-1]], require_labels=False)
+    assert [same_geometry(structures, 0, structures, row) for row in range(4)] == [True, False, True, False]
+    assert [mark == structures.fingerprints[0] for mark in structures.fingerprints] == [True, False, True, False]
+
+
+def grid(n: int, atoms: int, values: np.ndarray, rng: np.random.Generator) -> LabelledStructures:
+    """Return structures whose coordinates and labels are few short numbers, in every arrangement that chance finds."""
+    shape = (n * atoms, 3)
+    return LabelledStructures(
+        numbers=rng.choice([13, 29], n * atoms),
+        positions=rng.choice(values, shape),
+        cells=np.zeros((n, 3, 3)),
+        pbc=np.zeros((n, 3), dtype=bool),
+        offsets=np.arange(n + 1) * atoms,
+        energy=rng.choice(values, n),
+        forces=rng.choice(values, shape),
+        names=np.array([str(row) for row in range(n)]),
+    )
+
+
+@pytest.mark.parametrize('step', [1e-6, 0.25, 1.0, 2.0**20])
+def test_no_two_of_many_regular_structures_have_one_hash(step: float) -> None:
+    """Structures of a lattice differ by few bits in few places, the worst for a hash that is a sum."""
+    structures = grid(100_000, 4, step * np.arange(-2, 3), np.random.default_rng(1))
+    shape = (len(structures), -1)
+    geometry = np.concatenate([structures.numbers.reshape(shape), structures.positions.reshape(shape)], axis=1)
+    assert len(set(structures.fingerprints.tolist())) == len(np.unique(geometry, axis=0))
+
+    labels = np.concatenate([structures.forces.reshape(shape), structures.energy.reshape(shape)], axis=1)
+    same = structures.replace(numbers=np.full(400_000, 13), positions=np.zeros((400_000, 3)))
+    assert len(set(same.fingerprints.tolist())) == 1
+    assert len(set(same.digests.tolist())) == len(np.unique(labels, axis=0))
+
+
+def test_exchanged_labels_are_other_content() -> None:
+    """A sum does not care for the order of its terms; the hash has to."""
+    image = crystals(1)[0]
+    n = len(image)
+    forces = np.zeros((n, 3))
+    forces[0] = [0.5, -0.25, 1.0]
+    structures = LabelledStructures.from_atoms([image] * n, require_labels=False)
+    moved = np.concatenate([np.roll(forces, row, axis=0) for row in range(n)])
+    swapped = np.concatenate([np.roll(forces, row % 3, axis=1) for row in range(n)])
+    assert len(set(structures.replace(energy=np.zeros(n), forces=moved).digests.tolist())) == n
+    assert len(set(structures.replace(energy=np.zeros(n), forces=swapped).digests.tolist())) == 3
+
+
+def test_half_of_all_bits_change() -> None:
+    """Of a coordinate that moves by one step, half of the digits of the hash change, wherever it stands."""
+    image = crystals(1)[0]
+    images = [image]
+    for atom in range(len(image)):
+        for axis in range(3):
+            images.append(image.copy())
+            images[-1].positions[atom, axis] += 2e-6
+    hashes = [int(mark, 16) for mark in fingerprints(images)]
+    changed = np.array([[(hashes[0] ^ other) >> bit & 1 for bit in range(128)] for other in hashes[1:]])
+    assert 0.4 < changed.mean() < 0.6
+    assert changed.mean(axis=0).min() > 0.2
+
+
+def test_hashes_stay_what_they_are() -> None:
+    """Names, splits and stored indices are made of them: another version, or machine, gives the same."""
+    images = [bulk('Al', cubic=True), bulk('CuAl', 'rocksalt', 5.0)]
+    structures = LabelledStructures.from_atoms(images, require_labels=False)
+    assert structures.fingerprints.tolist() == [
+        b'5f63875510b46c9049dc5229b325cf83',
+        b'768edebd3267e3c8e3764b407baae85f',
+    ]
+    assert structures.content_hash == 'eaf005f4aa9ccaa35c15305206f9c999a2dd975b'
 
 
 def test_labels_and_names_do_not_count(mixed: LabelledStructures) -> None:

@@ -58,6 +58,15 @@ def test_duplicates_within_one_set_are_removed() -> None:
     assert report.duplicates == (('b', 'a'),)
 
 
+def test_equal_hashes_of_other_structures_are_no_copies() -> None:
+    """Hashes can be made to be equal; nothing is removed or called a conflict for that."""
+    mine, theirs = atoms(('a', 0, -1), ('b', 1, -2)), atoms(('c', 5, -1), ('d', 6, -7), ('e', 6, -7))
+    marks = mine.fingerprints[[0, 1, 1]]
+    merged, report = merge_structures([mine, theirs.know(fingerprints=marks)])
+    assert content(merged) == [('a', -1), ('b', -2), ('c', -1), ('d', -7)]
+    assert (report.duplicates, report.conflicts) == ((('e', 'd'),), ())
+
+
 def test_conflicting_energies_are_an_error_by_default() -> None:
     """Equal structures with other energies are refused; the sentence says which, where and by how much."""
     with pytest.raises(DatasetError) as raised:

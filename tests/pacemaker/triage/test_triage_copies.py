@@ -30,6 +30,14 @@ def test_duplicate(make_set, append) -> None:
     assert _kinds(report) == [(FindingKind.DUPLICATE, 30, 'frame-5')]
 
 
+def test_equal_hashes_of_other_structures_are_no_copies(make_set) -> None:
+    """Hashes can be made to be equal; that is no finding."""
+    structures = make_set()
+    marks = structures.fingerprints.copy()
+    marks[7] = marks[5]
+    assert _kinds(find_problems(structures.replace().know(fingerprints=marks))) == []
+
+
 def test_conflicting_duplicate(make_set, append) -> None:
     """Where copies have different energies nobody knows which is right, so both are findings."""
     structures = make_set()
