@@ -15,7 +15,7 @@ from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.pacemaker.commands import parse_parameters
 from aiida_autopipec.pacemaker.config import TrainingConfig
 from aiida_autopipec.pacemaker.config.twice import repulsion_problem
-from aiida_autopipec.pacemaker.dataset.conventions import stated_convention
+from aiida_autopipec.pacemaker.dataset.conventions import stated_options
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions
 from aiida_autopipec.pacemaker.dataset.recorded import reference_to_keep
 from aiida_autopipec.pacemaker.errors import InputError
@@ -104,7 +104,7 @@ def _conversion_problem(inputs: Mapping[str, Any]) -> str | None:
             return f'`conversion.{key}` has to be a mapping for a trajectory or a file, but is {settings!r}'
         try:
             if isinstance(data[key], TrajectoryData):
-                stated_convention({name: value for name, value in settings.items() if name != 'require_labels'})
+                stated_options(settings)
             else:
                 ImportOptions.from_mapping(settings)
         except InputError as exception:

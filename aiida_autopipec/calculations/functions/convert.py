@@ -20,10 +20,11 @@ from aiida_autopipec.pacemaker.dataset.conventions import (
     CONVENTIONS,
     UNCONVERGED,
     TrajectoryConvention,
-    stated_convention,
+    stated_options,
 )
 from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
 from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divide_frames, unchanged_arrays
+from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
 from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
 from aiida_autopipec.pacemaker.errors import DatasetError
@@ -44,20 +45,27 @@ def convert_trajectory(
     :param trajectory: positions and labels of the frames.
     :param parameters: the description of the arrays, a
         :class:`~aiida_autopipec.pacemaker.dataset.conventions.TrajectoryConvention`; replaces the known one as a whole.
-        ``require_labels: false`` admits a trajectory without labels, whose frames are candidates for selection.
+        Beside or without it, :class:`~aiida_autopipec.pacemaker.dataset.conventions.TrajectoryOptions`.
     :param structure: where the trajectory has no cells or boundary conditions, the structure that has them; by default
         the input structure of the calculation that created the trajectory.
     :return: ``dataset``, and a ``report`` of the arrays that were used and of what was left out.
-    :raises DatasetError: if a label is missing, not finite, of the wrong shape, or of unknown meaning.
+    :raises DatasetError: if a label is missing, not finite, of the wrong shape, or of unknown meaning, or contradicts
+        another one of the same geometry where duplicates are removed.
     """
-    settings = {} if parameters is None else parameters.get_dict()
-    require_labels = bool(settings.pop('require_labels', True))
-    convention = stated_convention(settings) if settings else _known_convention(trajectory, require_labels)
+    options, convention = stated_options({} if parameters is None else parameters.get_dict())
+    convention = convention or _known_convention(trajectory, options.require_labels)
     with open_arrays(trajectory) as arrays:
         frames = _frames(trajectory, arrays, structure)
-        parts, report = divide_frames(frames, convention, source=trajectory.uuid, require_labels=require_labels)
+        parts, report = divide_frames(frames, convention, source=trajectory.uuid, require_labels=options.require_labels)
         linked = keys_of_vectors(trajectory, arrays, unchanged_arrays(convention), min_bytes=SMALL_BYTES)
-        return {'dataset': PaceDatasetData.from_structures(parts, arrays=linked), 'report': Dict(report)}
+        dataset = PaceDatasetData.from_structures(parts, arrays=linked)
+    if options.remove_duplicates:
+        shards = dataset.stored_shards()
+        plan = plan_merge(shards, options.on_conflict)
+        report |= {'duplicates': plan.as_dict()}
+        if plan.n_input != plan.n_kept:
+            dataset = PaceDatasetData.from_structures(merged_parts(shards, plan))
+    return {'dataset': dataset, 'report': Dict(report)}
 
 
 @calcfunction

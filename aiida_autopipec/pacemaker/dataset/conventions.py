@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from ase.units import Bohr, GPa, Hartree, Rydberg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from aiida_autopipec.pacemaker.dataset.merge import OnConflict
 from aiida_autopipec.pacemaker.errors import DatasetError
 
 ENERGY_UNITS = {'eV': 1.0, 'Hartree': Hartree, 'Rydberg': Rydberg, 'meV': 1e-3}
@@ -38,6 +39,7 @@ class ForcesArray(_Strict):
 
 
 Label = TypeVar('Label', EnergyArray, ForcesArray)
+AnyModel = TypeVar('AnyModel', bound=_Strict)
 
 
 class StressArray(_Strict):
@@ -107,13 +109,47 @@ UNCONVERGED: dict[str, frozenset[int]] = {
 """Exit codes, by entry point, of calculations with labels that are not those of converged electrons."""
 
 
+class TrajectoryOptions(_Strict):
+    """What a trajectory has to have and what becomes of its frames, stated beside or without a convention.
+
+    :param require_labels: whether energies and forces have to be there; without, frames are candidates for selection.
+    :param remove_duplicates: whether one is kept of frames with equal geometry and equal labels.
+    :param on_conflict: with that, what happens to frames with equal geometry and different labels.
+    """
+
+    require_labels: bool = True
+    remove_duplicates: bool = False
+    on_conflict: OnConflict = 'error'
+
+
+def stated_options(parameters: Mapping[str, Any]) -> tuple[TrajectoryOptions, TrajectoryConvention | None]:
+    """Read what the user states of a trajectory.
+
+    :return: the options, and the convention if there is any word of it.
+    :raises DatasetError: if something is unknown, incomplete or contradicts itself.
+    """
+    names = TrajectoryOptions.model_fields
+    options = _validated(TrajectoryOptions, {key: value for key, value in parameters.items() if key in names})
+    if 'on_conflict' in parameters and not options.remove_duplicates:
+        raise DatasetError(
+            '`on_conflict` in the description of the trajectory needs `remove_duplicates: true`: without, every frame '
+            'is kept'
+        )
+    rest = {key: value for key, value in parameters.items() if key not in names}
+    return options, stated_convention(rest) if rest else None
+
+
 def stated_convention(parameters: Mapping[str, Any]) -> TrajectoryConvention:
     """Read a convention that the user states.
 
     :raises DatasetError: if it is incomplete or has unknown keys.
     """
+    return _validated(TrajectoryConvention, parameters)
+
+
+def _validated(model: type[AnyModel], parameters: Mapping[str, Any]) -> AnyModel:
     try:
-        return TrajectoryConvention.model_validate(parameters)
+        return model.model_validate(parameters)
     except ValidationError as exception:
         error = exception.errors(include_url=False)[0]
         key = '.'.join(str(part) for part in error['loc'])

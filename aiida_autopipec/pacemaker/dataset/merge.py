@@ -63,11 +63,16 @@ class MergeReport:
     conflicts: tuple[tuple[str, str], ...]
     renamed: tuple[tuple[str, str], ...]
 
+    @property
+    def n_kept(self) -> int:
+        """Number of structures that come out."""
+        return sum(len(rows) for rows in self.kept)
+
     def as_dict(self) -> dict[str, Any]:
         """Return numbers and names as they are stored on a node."""
         return {
             'structures_in': self.n_input,
-            'structures_out': sum(len(rows) for rows in self.kept),
+            'structures_out': self.n_kept,
             'duplicates_removed': [list(pair) for pair in self.duplicates],
             'conflicting_labels': [list(pair) for pair in self.conflicts],
             'renamed': [list(pair) for pair in self.renamed],

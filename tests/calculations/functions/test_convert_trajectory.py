@@ -291,6 +291,80 @@ def test_candidates_of_unknown_origin() -> None:
     assert convert_trajectory(trajectory, parameters=parameters)['dataset'].n_structures == 2
 
 
+def repeated(energies: list[float]) -> orm.TrajectoryData:
+    """Return four frames of which the third is at the place of the first, and the fourth of the second."""
+    positions = np.zeros((4, 2, 3))
+    positions[:, 1, 0] = [2.0, 2.1, 2.0, 2.1]
+    trajectory = orm.TrajectoryData()
+    cells = np.tile(7.0 * np.eye(3), (4, 1, 1))
+    trajectory.set_trajectory(symbols=['Al', 'Al'], positions=positions, cells=cells, pbc=(True, True, True))
+    trajectory.set_array('energy', np.array(energies))
+    trajectory.set_array('forces', np.zeros((4, 2, 3)))
+    return trajectory
+
+
+def test_duplicates_are_removed_where_asked_for() -> None:
+    """Equal frames with equal labels are one frame then, and the report names those that are left out."""
+    trajectory = repeated([-1.0, -2.0, -1.0, -2.0]).store()
+    kept = convert_trajectory(trajectory, parameters=orm.Dict(STATED))
+    assert kept['dataset'].n_structures == 4
+    assert 'duplicates' not in kept['report'].get_dict()
+    results = convert_trajectory(trajectory, parameters=orm.Dict({**STATED, 'remove_duplicates': True}))
+    merged = merge_datasets(a=kept['dataset'])
+    assert results['dataset'].content_hash == merged['dataset'].content_hash
+    assert results['report']['duplicates'] == merged['report'].get_dict()
+    assert results['report']['duplicates']['structures_out'] == 2
+    assert results['dataset'].get_structures().energy.tolist() == [-1.0, -2.0]
+    assert results['dataset'].get_source_uuids() == {trajectory.uuid}
+
+
+def test_conflicting_frames_are_decided_about() -> None:
+    """Equal frames with other energies are an error, or what the user says."""
+    trajectory = repeated([-1.0, -2.0, -1.5, -2.0]).store()
+    with pytest.raises(DatasetError, match=r'frame-2.*equals .*frame-0.* differ by -0\.5 eV.*`keep_first`'):
+        convert_trajectory(trajectory, parameters=orm.Dict({**STATED, 'remove_duplicates': True}))
+    stated = {**STATED, 'remove_duplicates': True, 'on_conflict': 'keep_last'}
+    structures = convert_trajectory(trajectory, parameters=orm.Dict(stated))['dataset'].get_structures()
+    assert structures.energy.tolist() == [-2.0, -1.5]
+
+
+def test_duplicates_of_a_long_trajectory() -> None:
+    """Where files of the trajectory are linked, too; without duplicates they stay linked."""
+    n = 1200
+    rng = np.random.default_rng(0)
+    positions = rng.normal(0.0, 5.0, (n, 200, 3))
+    cells = np.tile(30.0 * np.eye(3), (n, 1, 1))
+    for copied in (False, True):
+        if copied:
+            positions[-1] = positions[5]
+        trajectory = orm.TrajectoryData()
+        trajectory.set_trajectory(symbols=['Al'] * 200, positions=positions, cells=cells, pbc=(True, True, True))
+        trajectory.set_array('energy', np.zeros(n))
+        trajectory.set_array('forces', np.zeros((n, 200, 3)))
+        results = convert_trajectory(trajectory, parameters=orm.Dict({**STATED, 'remove_duplicates': True}))
+        dataset = results['dataset']
+        assert dataset.n_structures == n - copied
+        assert len(results['report']['duplicates']['duplicates_removed']) == copied
+        assert bool(dataset.stored_shards()[0].links) != copied
+        np.testing.assert_array_equal(dataset.get_structures().positions, positions[: n - copied].reshape(-1, 3))
+
+
+@pytest.mark.parametrize(
+    ('stated', 'sentence'),
+    [
+        ({'remove_duplicates': 'perhaps'}, '`remove_duplicates` in the description'),
+        ({'remove_duplicate': True}, '`remove_duplicate` in the description'),
+        ({'on_conflict': 'keep_last'}, 'needs `remove_duplicates: true`'),
+        ({'remove_duplicates': True, 'on_conflict': 'keep'}, '`on_conflict` in the description'),
+        ({'require_labels': 'perhaps'}, '`require_labels` in the description'),
+    ],
+)
+def test_wrong_options_are_refused(stated: dict[str, Any], sentence: str) -> None:
+    """Each with the key and what is wrong."""
+    with pytest.raises(DatasetError, match=sentence):
+        convert_trajectory(make_trajectory(), parameters=orm.Dict({**STATED, **stated}))
+
+
 def make_structure(*kinds: tuple[str, str], pbc: tuple[bool, bool, bool] = (True, True, True)) -> orm.StructureData:
     """Return a structure with a site for each pair of kind name and symbol."""
     structure = orm.StructureData(cell=np.diag([7.0, 7.0, 7.0]).tolist(), pbc=pbc)
