@@ -12,6 +12,7 @@ from aiida.orm.nodes.caching import NodeCaching
 from aiida.orm.pydantic import OrmMetadataField
 from numpy.typing import NDArray
 
+from aiida_autopipec.data.mapped import Archives
 from aiida_autopipec.data.shards import (
     DIRECTORIES,
     DIRECTORY_ARRAYS,
@@ -155,7 +156,8 @@ class PaceDatasetData(Data):
     def stored_shards(self) -> list[StoredShard]:
         """Return the parts in order without reading them."""
         keep = storage.size_of(self.n_structures, self.n_atoms) <= MAX_KEPT_BYTES
-        return [StoredShard(self, number, keep=keep) for number in range(self.n_shards)]
+        archives = Archives(self, keep=keep)
+        return [StoredShard(self, number, archives) for number in range(self.n_shards)]
 
     def get_structures(self) -> LabelledStructures:
         """Return all structures."""

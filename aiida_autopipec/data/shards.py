@@ -15,6 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from aiida_autopipec.data.arrays import open_array
+from aiida_autopipec.data.mapped import Archives, content_of
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.dataset.summary import summarise
@@ -32,7 +33,7 @@ DIRECTORIES = (DIRECTORY_SHARDS, DIRECTORY_SOURCES, DIRECTORY_FINGERPRINTS)
 SMALL_BYTES = storage.MAX_SHARD_BYTES // 16
 """Size below which a file counts as small."""
 MAX_KEPT_BYTES = 4 * storage.MAX_SHARD_BYTES
-"""Size up to which the files of a dataset are kept in memory while their arrays are asked for one by one."""
+"""Size up to which all files of a dataset stay in memory while their arrays are asked for one by one."""
 MAX_SMALL = 8
 """Small files that follow each other in a merged dataset; where there are more, they are put together in one."""
 
@@ -45,14 +46,14 @@ class StoredShard:
     Hashes and names stand in a small file beside the structures, so that datasets can be merged without reading them.
     """
 
-    def __init__(self, node: PaceDatasetData, number: int, *, keep: bool = False) -> None:
+    def __init__(self, node: PaceDatasetData, number: int, archives: Archives) -> None:
         """Remember where the file is.
 
-        :param keep: whether :meth:`field` keeps the file in memory: asking the repository for it takes milliseconds.
+        :param archives: the files of the node, from which :meth:`field` takes its arrays.
         """
         self.node = node
         self.number = number
-        self.keep = keep
+        self.archives = archives
 
     def __len__(self) -> int:
         return int(self.summary['n_structures'])
@@ -108,7 +109,7 @@ class StoredShard:
         if name in self.links:
             array: NDArray[Any] = self._linked(name)
         else:
-            array = storage.Archive(self._kept if self.keep else self._content(DIRECTORY_SHARDS)).read(name)
+            array = self.archives[self._path(DIRECTORY_SHARDS)].read(name)
         if array.dtype.kind == 'f' and name != 'stress' and not np.isfinite(array).all():
             raise DatasetError(f'`{name}` in file {self.number} of dataset {self.node.uuid} is not finite')
         return array
@@ -125,17 +126,12 @@ class StoredShard:
         table: list[str] = self._read(DIRECTORY_SOURCES)['sources'].tolist()
         return table
 
-    @cached_property
-    def _kept(self) -> bytes | mmap.mmap:
-        return self._content(DIRECTORY_SHARDS)
+    def _path(self, directory: str) -> str:
+        return f'{directory}/{self.number:05d}.npz'
 
     def _content(self, directory: str) -> bytes | mmap.mmap:
-        """Return one of the three files of this shard, mapped into memory where it is a file of its own."""
-        with self.node.base.repository.open(f'{directory}/{self.number:05d}.npz', mode='rb') as handle:
-            try:
-                return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-            except (AttributeError, OSError, ValueError):  # a part of a larger file (packed), or in an archive
-                return handle.read()
+        """Return one of the three files of this shard."""
+        return content_of(self.node, self._path(directory))
 
     def _linked(self, field: str) -> NDArray[np.float64]:
         """Return positions or forces that stand in a file of arrays."""

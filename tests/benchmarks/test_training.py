@@ -52,8 +52,8 @@ def test_start_that_needs_fewer_evaluations_meets_the_bar(module: Any, fit: Call
     fits = [fit('plain', 100), fit('full', 20)]
     (line,) = (line for line in module.report(fits) if line.startswith('- '))
     assert line == (
-        '- al, fast, `full`: met: evaluations 0.20, seconds 0.27, test error of energies 1.00, '
-        'test error of forces 1.00, slowest 0.27'
+        '- al, fast, `full`: met: evaluations 0.20, seconds 0.27, slowest 0.27; the loss alone is reached at 0.20, '
+        'test errors there 1.00 and 1.00'
     )
 
 
@@ -63,8 +63,9 @@ def test_start_that_needs_fewer_evaluations_meets_the_bar(module: Any, fit: Call
         ({'iterations': 40}, 'evaluations 0.40 (**above 0.33**)'),
         ({'start': 50.0}, 'seconds 0.64 (**above 0.50**)'),
         ({'start': 110.0}, 'slowest 1.18 (**above 1.10**)'),
-        ({'error': 51.0}, 'test error of forces 1.02 (**above 1.00**)'),
-        ({'losses': [1.0] * 21}, '1 of 1 never get as far as plain training'),
+        ({'error': 51.0}, 'evaluations never (**above 0.33**)'),
+        ({'test_mev_per_atom': [200.0, 51.0]}, 'test errors there 1.02 and 1.00'),
+        ({'losses': [1.0] * 21}, 'the loss is reached by none'),
     ],
 )
 def test_each_part_of_the_bar_can_be_missed(
@@ -76,12 +77,32 @@ def test_each_part_of_the_bar_can_be_missed(
     assert why in report[-1]
 
 
+def test_what_counts_is_the_time_when_loss_and_test_errors_are_as_good(module: Any, fit: Callable[..., Any]) -> None:
+    """A fit whose loss is there early but whose test errors come later is judged by these."""
+    late = {'test_iterations': [0, 10, 20, 40], 'test_mev_per_angstrom': [90.0, 60.0, 55.0, 45.0]}
+    losses = [0.1 ** min(1.0, number / 10) for number in range(41)]
+    fits = [fit('plain', 100), fit('full', 40, losses=losses, test_mev_per_atom=[50.0] * 4, **late)]
+    assert '| 21 (0.10) | 20 (0.18) | 61 (0.30) | 40 (0.36) |' in '\n'.join(module.report(fits))
+    assert 'met: evaluations 0.30, seconds 0.36' in module.report(fits)[-1]
+
+
+def test_errors_that_are_known_at_the_end_only_count_there(module: Any, fit: Callable[..., Any]) -> None:
+    """With evaluator pyace."""
+    end = {'test_iterations': [20], 'test_mev_per_atom': [50.0], 'test_mev_per_angstrom': [50.0]}
+    early = [0.1 ** min(1.0, number / 5) for number in range(21)]
+    fits = [fit('plain', 100), fit('full', 20, losses=early, **end)]
+    assert '| 11 (0.05) | 15 (0.14) | 41 (0.20) | 30 (0.27) |' in '\n'.join(module.report(fits))
+
+
 def test_medians_are_over_seeds(module: Any, fit: Callable[..., Any]) -> None:
     """Each seed is compared with the plain training of the same seed, and the median counts."""
     fits = [fit('plain', count, seed) for seed, count in enumerate((100, 200, 50))]
     fits += [fit('prefit', count, seed) for seed, count in enumerate((50, 20, 15))]
     row = next(line for line in module.report(fits) if '`prefit`' in line)
-    assert '| 41 (0.31) | 30 (0.42) |' in row
+    assert '| 41 (0.31) | 30 (0.42) | 41 (0.31) | 30 (0.42) |' in row
+    fits[-2] = fit('prefit', 20, 1, error=51.0)
+    row = next(line for line in module.report(fits) if '`prefit`' in line)
+    assert '| 41 (0.31) | 30 (0.42) | 101 (0.50, 2 of 3 get there) | 60 (0.55) |' in row
 
 
 def test_lowest_test_error_and_where_it_was(module: Any, fit: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -54,6 +55,19 @@ class Fit:
         """Return the iteration after which the loss is at or below a value, or ``None`` if it never is."""
         return next((number for number, value in enumerate(self.losses) if value <= loss * (1 + 1e-9)), None)
 
+    def first_as_good(self, other: Fit) -> int | None:
+        """Return the iteration after which the loss and both test errors are at or below the last ones of another fit.
+
+        Before they are first known, test errors are not; between two times that they are known, they are on a line.
+        """
+        limits = other.losses[-1], *other.test_errors_at(len(other.losses) - 1)
+        for number, loss in enumerate(self.losses):
+            found = loss, *self.test_errors_at(number)
+            known = number >= self.test_iterations[0]
+            if known and all(value <= limit * (1 + 1e-9) for value, limit in zip(found, limits, strict=True)):
+                return number
+        return None
+
     def test_errors_at(self, iteration: int) -> tuple[float, float]:
         """Return energy and force error on the test set, between those that are known."""
         return (
@@ -70,26 +84,36 @@ class Fit:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A fit that reached the last loss of the plain training of the same case and seed, in parts of that one."""
+    """A fit beside the plain training of the same case and seed.
+
+    :param loss_at: the iteration after which it has the last loss of that one, if ever.
+    :param all_at: the same with its last test errors, too.
+    """
 
     fit: Fit
     plain: Fit
-    iteration: int
+    loss_at: int | None
+    all_at: int | None
 
-    @property
-    def evaluations(self) -> float:
-        """Return the part of the loss evaluations."""
-        return self.fit.evaluations[self.iteration] / self.plain.evaluations[-1]
+    def evaluations(self, iteration: int | None) -> float:
+        """Return the loss evaluations until an iteration; infinity for none."""
+        return math.inf if iteration is None else self.fit.evaluations[iteration]
 
-    @property
-    def seconds(self) -> float:
-        """Return the part of the seconds, with those of the script and of starting Pacemaker."""
-        return self.fit.seconds[self.iteration] / self.plain.seconds[-1]
+    def seconds(self, iteration: int | None) -> float:
+        """Return the seconds until then, with those of the script and of starting Pacemaker; infinity for none."""
+        return math.inf if iteration is None else self.fit.seconds[iteration]
+
+    def parts(self, iteration: int | None) -> tuple[float, float]:
+        """Return both as parts of what plain training took in all."""
+        plain = self.plain.evaluations[-1], self.plain.seconds[-1]
+        return self.evaluations(iteration) / plain[0], self.seconds(iteration) / plain[1]
 
     @property
     def test_errors(self) -> tuple[float, float]:
-        """Return the parts of the test errors, of energies and of forces."""
-        own, other = self.fit.test_errors_at(self.iteration), self.plain.test_errors_at(len(self.plain.losses) - 1)
+        """Return the parts of the test errors, of energies and of forces, where the loss is reached."""
+        if self.loss_at is None:
+            return math.inf, math.inf
+        own, other = self.fit.test_errors_at(self.loss_at), self.plain.test_errors_at(len(self.plain.losses) - 1)
         return own[0] / other[0], own[1] / other[1]
 
 
@@ -99,15 +123,14 @@ def load(path: Path) -> list[Fit]:
     return [Fit(**json.loads(line)) for line in lines]
 
 
-def comparisons(fits: list[Fit], case: str, mode: str) -> list[Comparison | None]:
-    """Return how each seed of a mode compares with its plain training, ``None`` where it does not get as far."""
+def comparisons(fits: list[Fit], case: str, mode: str) -> list[Comparison]:
+    """Return how each seed of a mode compares with its plain training."""
     plain = {fit.seed: fit for fit in fits if (fit.case, fit.mode) == (case, 'plain')}
-    result: list[Comparison | None] = []
-    for fit in fits:
-        if (fit.case, fit.mode) == (case, mode) and fit.seed in plain:
-            iteration = fit.first_below(plain[fit.seed].losses[-1])
-            result.append(None if iteration is None else Comparison(fit, plain[fit.seed], iteration))
-    return result
+    return [
+        Comparison(fit, beside, fit.first_below(beside.losses[-1]), fit.first_as_good(beside))
+        for fit in fits
+        if (fit.case, fit.mode) == (case, mode) and (beside := plain.get(fit.seed))
+    ]
 
 
 def report(fits: list[Fit]) -> list[str]:
@@ -140,25 +163,33 @@ def costs(fits: list[Fit], cases: list[str]) -> list[str]:
     """Return what it took to get as far as plain training, in brackets as part of it."""
     lines = [
         '| case | mode | seeds | first loss | last loss | evaluations to the last loss of `plain` | seconds | '
-        'of the script |',
-        '|---|---|---:|---:|---:|---:|---:|---:|',
+        'evaluations to that and its test errors | seconds | of the script |',
+        '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|',
     ]
     for case, mode, chosen in rows(fits, cases):
         compared = comparisons(fits, case, mode)
-        reached = [one for one in compared if one is not None]
-        if reached and len(reached) == len(compared):
-            evaluations = middle(one.fit.evaluations[one.iteration] for one in reached)
-            seconds = middle(one.fit.seconds[one.iteration] for one in reached)
-            way = [
-                f'{evaluations:.0f} ({middle(one.evaluations for one in reached):.2f})',
-                f'{seconds:.0f} ({middle(one.seconds for one in reached):.2f})',
-            ]
-        else:
-            way = [f'reached by {len(reached)} of {len(compared)}', '']
         losses = [f'{middle(fit.losses[place] for fit in chosen):.3g}' for place in (0, -1)]
+        way = [*_way(compared, [one.loss_at for one in compared]), *_way(compared, [one.all_at for one in compared])]
         cells = [*losses, *way, f'{middle(fit.script_seconds for fit in chosen):.1f}']
         lines.append(f'| {case} | `{mode}` | {len(chosen)} | {" | ".join(cells)} |')
     return lines
+
+
+def _way(compared: list[Comparison], places: list[int | None]) -> list[str]:
+    """Return medians of evaluations and seconds until these iterations, or how many fits get there."""
+    there = [place for place in places if place is not None]
+    median = (
+        middle(one.evaluations(place) for one, place in zip(compared, places, strict=True)) if compared else math.inf
+    )
+    if not math.isfinite(median):
+        return [f'{len(there)} of {len(places)} get there', '']
+    parts = [one.parts(place) for one, place in zip(compared, places, strict=True)]
+    seconds = middle(one.seconds(place) for one, place in zip(compared, places, strict=True))
+    missing = '' if len(there) == len(places) else f', {len(there)} of {len(places)} get there'
+    return [
+        f'{median:.0f} ({middle(part[0] for part in parts):.2f}{missing})',
+        f'{seconds:.0f} ({middle(part[1] for part in parts):.2f})',
+    ]
 
 
 def errors(fits: list[Fit], cases: list[str]) -> list[str]:
@@ -171,8 +202,8 @@ def errors(fits: list[Fit], cases: list[str]) -> list[str]:
     for case, mode, chosen in rows(fits, cases):
         compared = comparisons(fits, case, mode)
         there = ['', '']
-        if compared and None not in compared:
-            pairs = [one.fit.test_errors_at(one.iteration) for one in compared if one is not None]
+        pairs = [one.fit.test_errors_at(one.loss_at) for one in compared if one.loss_at is not None]
+        if pairs and len(pairs) == len(compared):
             there = [f'{middle(pair[place] for pair in pairs):.1f}' for place in (0, 1)]
         lowest = [fit.lowest_force_error() for fit in chosen]
         cells = [
@@ -187,24 +218,32 @@ def errors(fits: list[Fit], cases: list[str]) -> list[str]:
     return lines
 
 
-def judgement(compared: list[Comparison | None]) -> str:
-    """Return which parts of the bar are met: medians of evaluations, seconds and test errors, and the slowest fit."""
-    reached = [one for one in compared if one is not None]
-    if len(reached) < len(compared):
-        return f'**not met**: {len(compared) - len(reached)} of {len(compared)} never get as far as plain training'
+def judgement(compared: list[Comparison]) -> str:
+    """Return which parts of the bar are met, as medians over the seeds.
+
+    What counts is the first time that loss and both test errors are at or below those that plain training ends with;
+    for the slowest of the seeds, that of the loss.
+    """
+    parts = [one.parts(one.all_at) for one in compared]
     values = {
-        'evaluations': (statistics.median(one.evaluations for one in reached), FEWER_EVALUATIONS),
-        'seconds': (statistics.median(one.seconds for one in reached), FEWER_SECONDS),
-        'test error of energies': (statistics.median(one.test_errors[0] for one in reached), 1.0),
-        'test error of forces': (statistics.median(one.test_errors[1] for one in reached), 1.0),
-        'slowest': (max(one.seconds for one in reached), SLOWEST),
+        'evaluations': (middle(part[0] for part in parts), FEWER_EVALUATIONS),
+        'seconds': (middle(part[1] for part in parts), FEWER_SECONDS),
+        'slowest': (max(one.parts(one.loss_at)[1] for one in compared), SLOWEST),
     }
-    parts = [
-        f'{name} {value:.2f}{"" if value <= bar else f" (**above {bar:.2f}**)"}'
+    told = [
+        f'{name} {"never" if math.isinf(value) else f"{value:.2f}"}{"" if value <= bar else f" (**above {bar:.2f}**)"}'
         for name, (value, bar) in values.items()
     ]
     met = all(value <= bar for value, bar in values.values())
-    return f'{"met" if met else "**not met**"}: {", ".join(parts)}'
+    text = f'{"met" if met else "**not met**"}: {", ".join(told)}'
+    reached = [one for one in compared if one.loss_at is not None]
+    if not reached:
+        return f'{text}; the loss is reached by none'
+    energies, forces = (middle(one.test_errors[place] for one in reached) for place in (0, 1))
+    evaluations = middle(one.parts(one.loss_at)[0] for one in reached)
+    who = '' if len(reached) == len(compared) else f' by {len(reached)} of {len(compared)}'
+    there = f'{evaluations:.2f}, test errors there {energies:.2f} and {forces:.2f}'
+    return f'{text}; the loss alone is reached{who} at {there}'
 
 
 def plot(fits: list[Fit], path: Path) -> None:
