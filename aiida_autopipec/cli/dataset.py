@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from aiida_autopipec.cli.files import check_target
 from aiida_autopipec.cli.messages import blame, describe
@@ -78,7 +79,8 @@ def cmd_import(files: tuple[Path, ...], label: str, group: str | None, **stated:
 @click.option(
     '--parameters',
     type=types.YamlMapping(),
-    help='YAML file that says what the arrays are; needed where no known code made the trajectory.',
+    help='YAML file that says what the arrays of TRAJECTORIES are (needed where no known code made them), and what '
+    'becomes of frames: `remove_duplicates`, `on_conflict`.',
 )
 @options.LABEL
 @options.GROUP
@@ -98,12 +100,24 @@ def cmd_convert(
 
     if bool(trajectories) == (source is not None):
         raise click.UsageError('give either TRAJECTORIES or --from-group')
+    if trajectories and click.get_current_context().get_parameter_source('on_conflict') is not ParameterSource.DEFAULT:
+        raise click.UsageError(
+            '--on-conflict is for --from-group; for TRAJECTORIES state `remove_duplicates: true` and `on_conflict` in '
+            '--parameters'
+        )
     if source is not None:
+        if parameters is not None:
+            raise click.UsageError('--parameters is for TRAJECTORIES, not for --from-group')
         _report(_converted_group(source, on_conflict), label, group)
     for trajectory in trajectories:
         inputs: dict[str, Any] = {} if parameters is None else {'parameters': Dict(parameters)}
         with blame('TRAJECTORIES' if parameters is None else '--parameters'):
-            _report(convert_trajectory(trajectory=trajectory, **inputs)['dataset'], label, group)
+            converted = convert_trajectory(trajectory=trajectory, **inputs)
+        _report(converted['dataset'], label, group)
+        duplicates = converted['report'].get_dict().get('duplicates')
+        if duplicates is not None:
+            removed = duplicates['structures_in'] - duplicates['structures_out']
+            click.echo(f'{removed} duplicates removed: see report <{converted["report"].pk}>\n')
 
 
 @cmd_dataset.command('show')

@@ -1,4 +1,4 @@
-"""Files of a node mapped into memory, and kept open while their arrays are asked for one by one."""
+"""Shards of a dataset mapped into memory, and kept open while their arrays are asked for one by one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from aiida.orm import Node
 from aiida_autopipec.pacemaker.dataset.storage import Archive
 
 MAX_MAPPED = 128
-"""Files of a node that stay open: each takes a file descriptor, of which a process may have about a thousand."""
+"""Files of a node that stay open: each takes a file descriptor, of which a process may have about a thousand. Arrays
+that are still in use keep theirs open, too."""
 
 
 def content_of(node: Node, path: str) -> bytes | mmap.mmap:
@@ -18,7 +19,8 @@ def content_of(node: Node, path: str) -> bytes | mmap.mmap:
     with node.base.repository.open(path, mode='rb') as handle:
         try:
             return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-        except (AttributeError, OSError, ValueError):  # a part of a larger file (packed), or in an archive
+        # a part of a larger file (packed), or in an archive, or too many files are open
+        except (AttributeError, OSError, ValueError):
             return handle.read()
 
 

@@ -104,7 +104,8 @@ class StoredShard:
     def field(self, name: str) -> NDArray[Any]:
         """Return one array of the structures without reading the others.
 
-        :raises DatasetError: if a value is not finite.
+        :raises DatasetError: if a value is not finite, or a linked file is damaged.
+        :raises FileFormatError: if the file of the shard is damaged.
         """
         if name in self.links:
             array: NDArray[Any] = self._linked(name)

@@ -110,9 +110,9 @@ class Comparison:
 
     @property
     def test_errors(self) -> tuple[float, float]:
-        """Return the parts of the test errors, of energies and of forces, where the loss is reached."""
+        """Return the parts of the test errors, of energies and of forces, where the loss is reached, if it is."""
         if self.loss_at is None:
-            return math.inf, math.inf
+            raise ValueError('the loss is not reached')
         own, other = self.fit.test_errors_at(self.loss_at), self.plain.test_errors_at(len(self.plain.losses) - 1)
         return own[0] / other[0], own[1] / other[1]
 
@@ -235,7 +235,9 @@ def judgement(compared: list[Comparison]) -> str:
         for name, (value, bar) in values.items()
     ]
     met = all(value <= bar for value, bar in values.values())
-    text = f'{"met" if met else "**not met**"}: {", ".join(told)}'
+    there = sum(one.all_at is not None for one in compared)
+    few = '' if there == len(compared) else f' ({there} of {len(compared)} get there)'
+    text = f'{"met" if met else "**not met**"}: {", ".join(told)}{few}'
     reached = [one for one in compared if one.loss_at is not None]
     if not reached:
         return f'{text}; the loss is reached by none'

@@ -107,6 +107,33 @@ def test_convert_without_meaning_is_refused(run_cli: Run, aiida_profile_clean: A
     assert 'no_such_key' in result.output
 
 
+def test_convert_without_duplicates(run_cli: Run, aiida_profile_clean: Any, tmp_path: Path) -> None:
+    """Where the parameters ask for it, equal frames become one, and the output says how many were removed."""
+    import numpy as np
+    from aiida.orm import TrajectoryData
+
+    trajectory = TrajectoryData()
+    positions = np.zeros((3, 2, 3))
+    positions[:, 1, 2] = [2.5, 2.6, 2.5]
+    cells = np.tile(10 * np.eye(3), (3, 1, 1))
+    trajectory.set_trajectory(symbols=['Al', 'Al'], positions=positions, cells=cells, pbc=[True] * 3)
+    trajectory.set_array('energy', np.array([-1.0, -2.0, -1.0]))
+    trajectory.set_array('forces', np.zeros((3, 2, 3)))
+    trajectory.store()
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text(
+        'energy: {array: energy, unit: eV}\nforces: {array: forces, unit: eV/Å}\nremove_duplicates: true\n'
+    )
+    result = run_cli('dataset', 'convert', trajectory.pk, '--parameters', parameters)
+    assert '1 duplicates removed: see report <' in result.output
+    assert [node.n_structures for node in datasets()] == [2]
+
+    wrong = run_cli('dataset', 'convert', trajectory.pk, '--on-conflict', 'keep_last', fails=True)
+    assert 'state `remove_duplicates: true` and `on_conflict` in --parameters' in wrong.output
+    wrong = run_cli('dataset', 'convert', '--from-group', 'mine', '--parameters', parameters, fails=True)
+    assert '--parameters is for TRAJECTORIES' in wrong.output
+
+
 def test_convert_a_group_of_structures(run_cli: Run, aiida_profile_clean: Any) -> None:
     """Structures and labels of a group belong together by the labels of the nodes, and become one dataset."""
     import numpy as np

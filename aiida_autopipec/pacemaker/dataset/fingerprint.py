@@ -2,14 +2,14 @@
 
 They are made for speed, of all structures at once: two sums, modulo 2**64, of 64-bit words times odd factors, a fixed
 one for each place ("multilinear" hashing; Lemire and Kaser, Computer Journal 57, 1624 (2014)). With 128 bits chance
-makes no two equal, but somebody who wants to can. So whoever drops one of two structures for their hashes compares the
-structures themselves first (:func:`same_geometry`).
+makes no two equal in practice, but somebody who wants to can. So whoever drops one of two structures for their hashes
+compares the structures themselves first (:func:`same_geometry`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -157,11 +157,13 @@ def _sums(words: _Words, place: int) -> _Words:
     return np.stack([np.einsum('nk,k->n', words, row) for row in factors], axis=1)
 
 
-@cache
+@lru_cache(maxsize=16)
 def _factors(count: int) -> _Words:
     """Return ``(2, count)`` odd numbers; those of a smaller count are the first of a larger one."""
     counters = np.arange(1, 2 * count + 1, dtype=np.uint64).reshape(count, 2).T
-    return np.ascontiguousarray(_mixed(counters * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+    factors = np.ascontiguousarray(_mixed(counters * np.uint64(0x9E3779B97F4A7C15)) | np.uint64(1))
+    factors.flags.writeable = False
+    return factors
 
 
 def _mixed(words: _Words) -> _Words:

@@ -222,7 +222,10 @@ def _names_of(parts: Sequence[Mergeable], pairs: list[_Pair]) -> tuple[tuple[str
 
 
 def _equal_geometries(parts: Sequence[Mergeable], loaded: _Loaded) -> Iterator[list[_Place]]:
-    """Yield the places of each structure that stands in more than one."""
+    """Yield the places of each structure that perhaps stands in more than one.
+
+    :param loaded: the sets, whose structures are compared.
+    """
     for places in _equal_fingerprints(parts):
         different: list[list[_Place]] = []  # but for hashes that were made to be equal, all of them are of one geometry
         for number, row in places:
@@ -293,10 +296,10 @@ def _conflict_sentence(parts: Sequence[Mergeable], first: tuple[int, int], secon
     if a.energy is not None and b.energy is not None:
         difference = b.energy[second[1]] - a.energy[first[1]]
         what = f'other labels (the energies differ by {difference:.6g} eV)'
+    rows = [sum(len(part) for part in parts[:number]) + row for number, row in (second, first)]
     return (
-        f'structure `{_name(b, second[1])}` (dataset {second[0]}, row {second[1]}) equals `{_name(a, first[1])}` '
-        f'(dataset {first[0]}, row {first[1]}) but has {what}; decide which is right, or set `on_conflict` to '
-        '`keep_first`, `keep_last` or `keep_all`'
+        f'structure `{_name(b, second[1])}` (row {rows[0]} of all) equals `{_name(a, first[1])}` (row {rows[1]}) but '
+        f'has {what}; decide which is right, or set `on_conflict` to `keep_first`, `keep_last` or `keep_all`'
     )
 
 

@@ -76,16 +76,30 @@ def _parts(inspection: Inspection, root: int, members: list[Copy]) -> list[int]:
 def _copies(inspection: Inspection) -> list[Copy]:
     """Return exact copies of the first of their kind, and near copies among those first ones."""
     traits, tolerance = inspection.traits, inspection.rules.near_duplicate_tolerance_angstrom
-    _, first_of, group = np.unique(traits.fingerprints, return_index=True, return_inverse=True)
-    original = first_of[group.reshape(-1)]
+    original = _originals(inspection)
     rows = np.flatnonzero(original != np.arange(len(traits))).tolist()
-    equal = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
-    find = inspection.pool.find
-    copies = [copy for copy in equal if same_geometry(*find(copy.row), *find(copy.original))]
+    copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
     if tolerance is not None:
-        near = near_copies(inspection.pool, traits, np.sort(first_of), tolerance)
+        near = near_copies(inspection.pool, traits, np.unique(original), tolerance)
         copies += [Copy(*found, exact=False) for found in near]
     return sorted(copies, key=lambda copy: copy.row)
+
+
+def _originals(inspection: Inspection) -> NDArray[np.int64]:
+    """Return for each structure the row of the first that equals it, which may be its own."""
+    _, first_of, group = np.unique(inspection.traits.fingerprints, return_index=True, return_inverse=True)
+    original: NDArray[np.int64] = first_of[group.reshape(-1)]
+    find, part_of = inspection.pool.find, inspection.pool.part_of
+    rows = np.flatnonzero(original != np.arange(len(original))).tolist()
+    different: dict[int, list[int]] = {}  # rows of other geometries with the same hash, by the first row that has it
+    # in the order of the parts that they are in, so that these need not be read again and again
+    for row in sorted(rows, key=lambda row: (part_of(int(original[row])), part_of(row), row)):
+        first = int(original[row])
+        known = [first, *different.get(first, [])]
+        original[row] = next((other for other in known if same_geometry(*find(other), *find(row))), row)
+        if original[row] == row:
+            different.setdefault(first, []).append(row)
+    return original
 
 
 def _disagreement(inspection: Inspection, copy: Copy, root: int) -> Disagreement:

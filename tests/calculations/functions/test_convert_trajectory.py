@@ -321,7 +321,9 @@ def test_duplicates_are_removed_where_asked_for() -> None:
 def test_conflicting_frames_are_decided_about() -> None:
     """Equal frames with other energies are an error, or what the user says."""
     trajectory = repeated([-1.0, -2.0, -1.5, -2.0]).store()
-    with pytest.raises(DatasetError, match=r'frame-2.*equals .*frame-0.* differ by -0\.5 eV.*`keep_first`'):
+    with pytest.raises(
+        DatasetError, match=r'frame-2` \(row 2 of all\) equals .*frame-0` \(row 0\).* differ by -0\.5 eV.*`keep_first`'
+    ):
         convert_trajectory(trajectory, parameters=orm.Dict({**STATED, 'remove_duplicates': True}))
     stated = {**STATED, 'remove_duplicates': True, 'on_conflict': 'keep_last'}
     structures = convert_trajectory(trajectory, parameters=orm.Dict(stated))['dataset'].get_structures()

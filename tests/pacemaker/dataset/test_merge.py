@@ -71,7 +71,7 @@ def test_conflicting_energies_are_an_error_by_default() -> None:
     """Equal structures with other energies are refused; the sentence says which, where and by how much."""
     with pytest.raises(DatasetError) as raised:
         merge_structures([atoms(('a', 0, -1)), atoms(('x', 5, 0), ('b', 0, -1.5))])
-    assert 'structure `b` (dataset 1, row 1) equals `a` (dataset 0, row 0)' in str(raised.value)
+    assert 'structure `b` (row 2 of all) equals `a` (row 0)' in str(raised.value)
     assert '-0.5 eV' in str(raised.value)
     assert 'keep_last' in str(raised.value)
 

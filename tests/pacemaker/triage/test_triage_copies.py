@@ -38,6 +38,15 @@ def test_equal_hashes_of_other_structures_are_no_copies(make_set) -> None:
     assert _kinds(find_problems(structures.replace().know(fingerprints=marks))) == []
 
 
+def test_copies_of_structures_with_equal_hashes(make_set, append) -> None:
+    """Each is a copy of the one that it equals, not of the first with its hash."""
+    structures = append(append(make_set(), 5), 6, name='other')
+    marks = structures.fingerprints.copy()
+    marks[[5, 6, 30, 31]] = marks[5]
+    found = _kinds(find_problems(structures.replace().know(fingerprints=marks)))
+    assert [(row, other) for _, row, other in found] == [(30, 'frame-5'), (31, 'frame-6')]
+
+
 def test_conflicting_duplicate(make_set, append) -> None:
     """Where copies have different energies nobody knows which is right, so both are findings."""
     structures = make_set()
