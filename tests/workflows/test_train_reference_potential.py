@@ -42,7 +42,7 @@ def trained(total, programs):
         datasets={'al': total},
         config=settings(25),
         split={'test_fraction': 0.2, 'seed': 3},
-        selection={'max_structures': 80},
+        selection={'max_structures': 70},
         reference=REFERENCE,
         pace_train={'code': programs['pacemaker'], 'codes': {'yaml2yace': programs['pace_yaml2yace']}},
         pace_select={'code': programs['pace_select']},
