@@ -270,6 +270,18 @@ def trajectory_to_dataset(n: int, atoms: int, watch: Stopwatch, folder: Path, pr
         convert_trajectory(trajectory, Dict({**DESCRIPTION, 'remove_duplicates': True}))
 
 
+def trajectory_to_node(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
+    """Do the same without provenance, as ``storing`` does: no calculation function is stored, but its dataset is."""
+    from aiida.orm import Dict
+
+    from aiida_autopipec.calculations.functions.convert import convert_trajectory
+
+    trajectory = load(prepared, 'trajectory')
+    parameters = Dict({**DESCRIPTION, 'remove_duplicates': True})
+    with watch.running():
+        convert_trajectory(trajectory, parameters, metadata={'store_provenance': False})['dataset'].store()
+
+
 def trajectory_to_atoms_obvious(n: int, atoms: int, watch: Stopwatch, folder: Path, prepared: Prepared) -> None:
     """Take the frames of a TrajectoryData out one by one."""
     trajectory = load(prepared, 'trajectory')
@@ -371,6 +383,7 @@ PREPARATIONS: dict[Task, Preparation] = {
     to_pickle_obvious: prepare_nothing,
     storing: prepare_nothing,
     trajectory_to_dataset: prepare_trajectory,
+    trajectory_to_node: prepare_trajectory,
     trajectory_to_atoms_obvious: prepare_trajectory,
     structures_to_dataset: prepare_singles,
     structures_to_atoms_obvious: prepare_singles,
@@ -395,6 +408,7 @@ AGAINST = {
     'to_uploaded_file': 'floor',
     'to_pickle_obvious': 'to_uploaded_file',
     'trajectory_to_dataset': 'storing',
+    'trajectory_to_node': 'storing',
     'trajectory_to_atoms_obvious': 'trajectory_to_dataset',
     'structures_to_dataset': 'structures_to_atoms_obvious',
     'read_back': 'floor',

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ _BLOCK_ATOMS = 16384
 _ROW_FIELDS = ('cells', 'energy', 'energy_corrected', 'stress', 'energy_weights')
 _ATOM_FIELDS = ('positions', 'forces', 'force_weights')
 
+Place = TypeVar('Place')
 _Words = NDArray[np.uint64]
 _Rows = slice | NDArray[np.int64]
 
@@ -65,6 +66,26 @@ def same_geometry(a: LabelledStructures, row_a: int, b: LabelledStructures, row_
         return False
     lengths = ((a.cells[row_a], b.cells[row_b]), (a.positions[atoms_a], b.positions[atoms_b]))
     return all(np.array_equal(x, y) or np.array_equal(_in_steps(x), _in_steps(y)) for x, y in lengths)
+
+
+def divide_by_geometry(
+    places: Iterable[Place], find: Callable[[Place], tuple[LabelledStructures, int]]
+) -> list[list[Place]]:
+    """Divide structures with equal hashes into groups that are the same: one, but for hashes that were made to collide.
+
+    :param places: where the structures are.
+    :param find: returns the set that a structure is in, and its row there.
+    :return: the groups, each in the order given.
+    """
+    groups: list[list[Place]] = []
+    for place in places:
+        same = (group for group in groups if same_geometry(*find(group[0]), *find(place)))
+        group = next(same, None)
+        if group is None:
+            groups.append([place])
+        else:
+            group.append(place)
+    return groups
 
 
 def split_positions(fingerprints: NDArray[np.bytes_], seed: int) -> NDArray[np.float64]:

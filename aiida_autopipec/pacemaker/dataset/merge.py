@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
-from aiida_autopipec.pacemaker.dataset.fingerprint import same_geometry
+from aiida_autopipec.pacemaker.dataset.fingerprint import divide_by_geometry
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -227,16 +227,7 @@ def _equal_geometries(parts: Sequence[Mergeable], loaded: _Loaded) -> Iterator[l
     :param loaded: the sets, whose structures are compared.
     """
     for places in _equal_fingerprints(parts):
-        different: list[list[_Place]] = []  # but for hashes that were made to be equal, all of them are of one geometry
-        for number, row in places:
-            part = loaded[number]
-            same = (equal for equal in different if same_geometry(loaded[equal[0][0]], equal[0][1], part, row))
-            equal = next(same, None)
-            if equal is None:
-                different.append([(number, row)])
-            else:
-                equal.append((number, row))
-        yield from different
+        yield from divide_by_geometry(places, lambda place: (loaded[place[0]], place[1]))
 
 
 def _equal_fingerprints(parts: Sequence[Mergeable]) -> list[list[_Place]]:

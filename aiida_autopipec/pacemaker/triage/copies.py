@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.fingerprint import same_geometry
+from aiida_autopipec.pacemaker.dataset.fingerprint import divide_by_geometry
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.near import near_copies
@@ -89,16 +89,14 @@ def _originals(inspection: Inspection) -> NDArray[np.int64]:
     """Return for each structure the row of the first that equals it, which may be its own."""
     _, first_of, group = np.unique(inspection.traits.fingerprints, return_index=True, return_inverse=True)
     original: NDArray[np.int64] = first_of[group.reshape(-1)]
-    find, part_of = inspection.pool.find, inspection.pool.part_of
-    rows = np.flatnonzero(original != np.arange(len(original))).tolist()
-    different: dict[int, list[int]] = {}  # rows of other geometries with the same hash, by the first row that has it
+    rows_of: dict[int, list[int]] = {}
+    for row in np.flatnonzero(original != np.arange(len(original))).tolist():
+        rows_of.setdefault(int(original[row]), []).append(row)
     # in the order of the parts that they are in, so that these need not be read again and again
-    for row in sorted(rows, key=lambda row: (part_of(int(original[row])), part_of(row), row)):
-        first = int(original[row])
-        known = [first, *different.get(first, [])]
-        original[row] = next((other for other in known if same_geometry(*find(other), *find(row))), row)
-        if original[row] == row:
-            different.setdefault(first, []).append(row)
+    part_of = inspection.pool.part_of
+    for first, rows in sorted(rows_of.items(), key=lambda item: [part_of(row) for row in (item[0], *item[1])]):
+        for equal in divide_by_geometry([first, *rows], inspection.pool.find):
+            original[equal] = equal[0]
     return original
 
 
