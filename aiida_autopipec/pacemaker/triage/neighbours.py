@@ -9,6 +9,7 @@ cost grows with the square of the size: for 256 atoms it is 0.66 ms here and 0.3
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,8 @@ FIRST_RADIUS = 1.4
 """Neighbours are first looked for within this many sums of covalent radii: bonds are shorter."""
 MAX_PAIRS = 100_000
 """Pairs of atoms in one array: a few of these fit into the processor's cache. Larger structures go in blocks."""
+_N_ARRAYS = 9
+"""Arrays that are needed at once: three coordinates in two forms, the results, and two for steps between."""
 
 Array = NDArray[np.float64]
 
@@ -63,9 +66,10 @@ def nearest_neighbours(structures: LabelledStructures, cutoff: float, contact_fr
     largest = 2 * np.maximum.reduceat(covalent_radii[structures.numbers], structures.offsets[:-1])
     radii = np.maximum(np.minimum(FIRST_RADIUS * largest, cutoff), contact_fraction * largest)
     rows = np.arange(n)
+    pairs = _Pairs(max(MAX_PAIRS, int(structures.sizes.max())))
     while rows.size:
         for chunk, images in _batches(structures, found.lattices, rows, radii):
-            _search(structures, found, chunk, images, contact_fraction)
+            _search(structures, found, chunk, images, contact_fraction, pairs)
         farthest = np.maximum.reduceat(found.distances, structures.offsets[:-1])[rows]
         rows = rows[(farthest > radii[rows]) & (radii[rows] < cutoff)]
         radii[rows] = np.minimum(2 * radii[rows], cutoff)
@@ -97,8 +101,25 @@ def _batches(
             yield members[begin : begin + step], images
 
 
+class _Pairs:
+    """Arrays for pairs of atoms, used again and again: new ones would cost more than the arithmetic in them."""
+
+    def __init__(self, largest: int) -> None:
+        """Make room for so many pairs."""
+        self._memory = np.empty((_N_ARRAYS, largest))
+
+    def shaped(self, shape: tuple[int, ...]) -> list[Array]:
+        """Return the arrays in a shape, with whatever they hold."""
+        return [memory[: math.prod(shape)].reshape(shape) for memory in self._memory]
+
+
 def _search(
-    structures: LabelledStructures, found: Neighbours, rows: NDArray[np.int64], images: Array, contact_fraction: float
+    structures: LabelledStructures,
+    found: Neighbours,
+    rows: NDArray[np.int64],
+    images: Array,
+    contact_fraction: float,
+    pairs: _Pairs,
 ) -> None:
     """Look at all pairs of atoms of ``(m,)`` structures of one size, and write down what is nearest."""
     size = int(structures.sizes[rows[0]])
@@ -108,13 +129,15 @@ def _search(
     step = max(MAX_PAIRS // (len(rows) * size), 1)
     for begin in range(0, size, step):
         block = slice(begin, min(begin + step, size))
-        squares = _squared_distances(structures.positions[atoms], block, found.lattices, rows, images)
+        squares, ratios, *_ = _squared_distances(structures.positions[atoms], block, found.lattices, rows, images, pairs)
         found.distances[atoms[:, block]] = np.sqrt(squares.min(axis=2))
         if contact_fraction == 0:
             continue
-        ratios = (squares / (radii[:, block, None] + radii[:, None, :]) ** 2).reshape(len(rows), -1)
-        pair = ratios.argmin(axis=1)
-        smallest = np.sqrt(ratios[each, pair])
+        np.add(radii[:, block, None], radii[:, None, :], out=ratios)
+        ratios *= ratios
+        flat = np.divide(squares, ratios, out=ratios).reshape(len(rows), -1)
+        pair = flat.argmin(axis=1)
+        smallest = np.sqrt(flat[each, pair])
         nearer = smallest < found.contact_ratios[rows]
         found.contact_ratios[rows[nearer]] = smallest[nearer]
         found.contact_atoms[rows[nearer]] = np.column_stack([pair // size + begin, pair % size])[nearer]
@@ -122,26 +145,38 @@ def _search(
 
 
 def _squared_distances(
-    positions: Array, block: slice, lattice: Lattices, rows: NDArray[np.int64], images: Array
-) -> Array:
+    positions: Array, block: slice, lattice: Lattices, rows: NDArray[np.int64], images: Array, pairs: _Pairs
+) -> list[Array]:
     """Return ``(m, block, size)`` squared distances in Å² from atoms to nearest images of all, infinite to themselves.
 
     One coordinate at a time: arrays of pairs without a short last axis are several times faster.
+
+    :return: the distances first, and arrays of this shape to go on with.
     """
     vectors = lattice.vectors[rows]
-    fractional = positions @ lattice.inverse[rows]
-    wrapped = []
-    for axis in range(3):
-        difference = fractional[:, block, None, axis] - fractional[:, None, :, axis]
-        turns = np.rint(difference) * lattice.periodic[rows, axis, None, None]
-        wrapped.append(difference - turns)
-    cartesian = [sum(wrapped[k] * vectors[:, k, axis, None, None] for k in range(3)) for axis in range(3)]
-    itself = np.arange(positions.shape[1])[block]
-    nearest = np.full(wrapped[0].shape, np.inf)
+    fractional = np.ascontiguousarray(np.moveaxis(positions @ lattice.inverse[rows], -1, 0))
+    m, size = positions.shape[:2]
+    nearest, squares, term, *arrays = pairs.shaped((m, len(range(size)[block]), size))
+    wrapped, cartesian = arrays[:3], arrays[3:]
+    for axis, difference in enumerate(wrapped):
+        np.subtract(fractional[axis, :, block, None], fractional[axis, :, None, :], out=difference)
+        np.rint(difference, out=term)
+        term *= lattice.periodic[rows, axis, None, None]
+        difference -= term
+    for axis, total in enumerate(cartesian):
+        np.multiply(wrapped[0], vectors[:, 0, axis, None, None], out=total)
+        for k in (1, 2):
+            total += np.multiply(wrapped[k], vectors[:, k, axis, None, None], out=term)
+    itself = np.arange(size)[block]
+    nearest.fill(np.inf)
     for image in images:
         shift = image @ vectors
-        squares = sum((cartesian[axis] + shift[:, axis, None, None]) ** 2 for axis in range(3))
+        squares.fill(0.0)
+        for axis, total in enumerate(cartesian):
+            np.add(total, shift[:, axis, None, None], out=term)
+            term *= term
+            squares += term
         if not image.any():
             squares[:, itself - block.start, itself] = np.inf
         np.minimum(nearest, squares, out=nearest)
-    return nearest
+    return [nearest, squares]
