@@ -173,10 +173,10 @@ def cmd_merge(datasets: tuple[PaceDatasetData, ...], on_conflict: str, label: st
     keyed = {f'dataset_{number:05d}': dataset for number, dataset in enumerate(datasets)}
     with blame('DATASETS'):
         outcome = merge_datasets(on_conflict=Str(on_conflict), **keyed)
-    report = outcome['report'].get_dict()
-    click.echo(f'{len(report["duplicates_removed"])} exact duplicates were removed')
-    if report['conflicting_labels']:
-        click.echo(f'{len(report["conflicting_labels"])} equal structures had different labels: {on_conflict}')
+    counts = outcome['report']['counts']
+    click.echo(f'{counts["duplicates_removed"]} exact duplicates were removed')
+    if counts['conflicting_labels']:
+        click.echo(f'{counts["conflicting_labels"]} equal structures had different labels: {on_conflict}')
     _report(outcome['dataset'], label, group)
 
 

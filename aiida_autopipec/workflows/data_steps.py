@@ -105,8 +105,9 @@ class DataSteps(WorkChain):
             ('conflicting_labels', 'equal structures have different labels, treated as `on_conflict` says'),
             ('renamed', 'structures were renamed because their names were taken'),
         ):
-            if report[key]:
-                self.report(f'{len(report[key])} {words}: see {report.uuid}')
+            number = report['counts'][key]
+            if number:
+                self.report(f'{number} {words}: see {report.uuid}')
         merged: PaceDatasetData = outcome['dataset']
         return merged
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aiida.engine import calcfunction
-from aiida.orm import Dict, Float, Int, Str
+from aiida.orm import Float, Int, Str
 
+from aiida_autopipec.calculations.functions.reports import report_node
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.data.shards import tidy
 from aiida_autopipec.pacemaker.dataset.checks import check_same_fields
@@ -25,7 +26,8 @@ def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) 
     :param on_conflict: what happens to equal structures with different labels: ``error`` (default), ``keep_first``,
         ``keep_last`` or ``keep_all``.
     :param datasets: by any key that is a valid link label.
-    :return: ``dataset``, and a ``report`` that names the duplicates, the conflicts and what was renamed.
+    :return: ``dataset``, and a ``report`` that names the duplicates, the conflicts and what was renamed; long lists are
+        complete in files of its repository.
     :raises DatasetError: if labels contradict each other, or if datasets have different labels or references.
     """
     if not datasets:
@@ -36,7 +38,7 @@ def merge_datasets(on_conflict: Str | None = None, **datasets: PaceDatasetData) 
     check_same_fields([shard.summary['labels'] for shard in parts])
     plan = plan_merge(parts, 'error' if on_conflict is None else on_conflict.value)
     merged = PaceDatasetData.from_structures(tidy(merged_parts(parts, plan)), reference=reference)
-    return {'dataset': merged, 'report': Dict(plan.as_dict())}
+    return {'dataset': merged, 'report': report_node(plan.as_dict(), plan)}
 
 
 @calcfunction

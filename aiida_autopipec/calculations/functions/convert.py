@@ -12,6 +12,7 @@ import numpy as np
 from aiida.engine import calcfunction
 from aiida.orm import ArrayData, CalcJobNode, Dict, ProcessNode, SinglefileData, StructureData, TrajectoryData
 
+from aiida_autopipec.calculations.functions.reports import report_node
 from aiida_autopipec.data.arrays import keys_of_vectors, open_arrays
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.data.shards import SMALL_BYTES
@@ -62,9 +63,9 @@ def convert_trajectory(
     if options.remove_duplicates:
         shards = dataset.stored_shards()
         plan = plan_merge(shards, options.on_conflict)
-        report |= {'duplicates': plan.as_dict()}
         if plan.n_input != plan.n_kept:
             dataset = PaceDatasetData.from_structures(merged_parts(shards, plan))
+        return {'dataset': dataset, 'report': report_node({**report, 'duplicates': plan.as_dict()}, plan)}
     return {'dataset': dataset, 'report': Dict(report)}
 
 

@@ -3,15 +3,15 @@
 They are made for speed, of all structures at once: two sums, modulo 2**64, of 64-bit words times odd factors, a fixed
 one for each place ("multilinear" hashing; Lemire and Kaser, Computer Journal 57, 1624 (2014)). With 128 bits chance
 makes no two equal in practice, but somebody who wants to can. So whoever drops one of two structures for their hashes
-compares the structures themselves first (:func:`same_geometry`).
+compares the structures themselves first (``compare.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,6 @@ _BLOCK_ATOMS = 16384
 _ROW_FIELDS = ('cells', 'energy', 'energy_corrected', 'stress', 'energy_weights')
 _ATOM_FIELDS = ('positions', 'forces', 'force_weights')
 
-Place = TypeVar('Place')
 _Words = NDArray[np.uint64]
 _Rows = slice | NDArray[np.int64]
 
@@ -49,43 +48,26 @@ def structure_fingerprints(
 
     :return: ``(n,)`` hexadecimal digests of 128 bits.
     """
-    lattices = np.concatenate([_in_steps(cells.reshape(-1, 9)), pbc], axis=1)
+    lattices = np.concatenate([in_steps(cells.reshape(-1, 9)), pbc], axis=1)
 
     def atoms(chosen: _Rows) -> Iterable[_Words]:
         yield _whole(numbers[chosen])
-        yield _whole(_in_steps(positions[chosen]))
+        yield _whole(in_steps(positions[chosen]))
 
     return _hashes(_whole(lattices), atoms, offsets)
 
 
-def same_geometry(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
-    """Tell whether two structures are the same in what :func:`structure_fingerprints` hashes."""
-    atoms_a = slice(int(a.offsets[row_a]), int(a.offsets[row_a + 1]))
-    atoms_b = slice(int(b.offsets[row_b]), int(b.offsets[row_b + 1]))
-    if not np.array_equal(a.numbers[atoms_a], b.numbers[atoms_b]) or not np.array_equal(a.pbc[row_a], b.pbc[row_b]):
-        return False
-    lengths = ((a.cells[row_a], b.cells[row_b]), (a.positions[atoms_a], b.positions[atoms_b]))
-    return all(np.array_equal(x, y) or np.array_equal(_in_steps(x), _in_steps(y)) for x, y in lengths)
+def blocks_of_one_size(sizes: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Divide structures into blocks that can be looked at as tables: one size, and few enough for the cache.
 
-
-def divide_by_geometry(
-    places: Iterable[Place], find: Callable[[Place], tuple[LabelledStructures, int]]
-) -> list[list[Place]]:
-    """Divide structures with equal hashes into groups that are the same: one, but for hashes that were made to collide.
-
-    :param places: where the structures are.
-    :param find: returns the set that a structure is in, and its row there.
-    :return: the groups, each in the order given.
+    :param sizes: ``(n,)`` numbers of atoms.
+    :return: a size, and which structures, in ascending order.
     """
-    groups: list[list[Place]] = []
-    for place in places:
-        same = (group for group in groups if same_geometry(*find(group[0]), *find(place)))
-        group = next(same, None)
-        if group is None:
-            groups.append([place])
-        else:
-            group.append(place)
-    return groups
+    for size in np.unique(sizes).tolist():
+        structures = np.flatnonzero(sizes == size)
+        step = max(1, _BLOCK_ATOMS // size)
+        for begin in range(0, len(structures), step):
+            yield size, structures[begin : begin + step]
 
 
 def split_positions(fingerprints: NDArray[np.bytes_], seed: int) -> NDArray[np.float64]:
@@ -148,20 +130,16 @@ def _hashes(rows: _Words, atoms: Callable[[_Rows], Iterable[_Words]], offsets: N
     """
     sizes = np.diff(offsets)
     sums = _sums(np.concatenate([_whole(sizes), rows], axis=1), 0)
-    for size in np.unique(sizes).tolist():  # structures of one size are a table of words
-        structures = np.flatnonzero(sizes == size)
-        step = max(1, _BLOCK_ATOMS // size)
-        for begin in range(0, len(structures), step):
-            chosen = structures[begin : begin + step]
-            first, last = int(chosen[0]), int(chosen[-1])
-            of_atoms: _Rows = (offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1)
-            if last - first + 1 == len(chosen):  # nothing of another size between them
-                of_atoms = slice(int(offsets[first]), int(offsets[last + 1]))
-            place = 1 + rows.shape[1]
-            for words in atoms(of_atoms):
-                table = words.reshape(len(chosen), -1)
-                sums[chosen] += _sums(table, place)
-                place += table.shape[1]
+    for size, chosen in blocks_of_one_size(sizes):
+        first, last = int(chosen[0]), int(chosen[-1])
+        of_atoms: _Rows = (offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1)
+        if last - first + 1 == len(chosen):  # nothing of another size between them
+            of_atoms = slice(int(offsets[first]), int(offsets[last + 1]))
+        place = 1 + rows.shape[1]
+        for words in atoms(of_atoms):
+            table = words.reshape(len(chosen), -1)
+            sums[chosen] += _sums(table, place)
+            place += table.shape[1]
     first_half = _mixed(sums[:, 0])
     halves = np.stack([first_half, _mixed(sums[:, 1] + first_half)], axis=1)
     return np.frombuffer(halves.astype('<u8').tobytes().hex().encode(), dtype='S32')
@@ -194,7 +172,7 @@ def _mixed(words: _Words) -> _Words:
     return words ^ (words >> np.uint64(31))
 
 
-def _in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+def in_steps(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round lengths in Å to whole steps, first as a text file does: then a copy through one is never split from it."""
     steps: NDArray[np.float64] = lengths * 10.0**TEXT_DECIMALS
     np.rint(steps, out=steps)  # in place: of a large dataset every temporary array costs as much as the arithmetic

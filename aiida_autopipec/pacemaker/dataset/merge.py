@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
-from aiida_autopipec.pacemaker.dataset.fingerprint import divide_by_geometry
+from aiida_autopipec.pacemaker.dataset.copies import originals
+from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
 OnConflict = Literal['error', 'keep_first', 'keep_last', 'keep_all']
 """What happens to equal structures with different labels."""
 ON_CONFLICT: tuple[OnConflict, ...] = get_args(OnConflict)
-
-ENERGY_TOLERANCE = 1e-6
-"""eV: energies of copies of one structure that differ by more are different labels."""
-FORCES_TOLERANCE = 1e-6
-"""eV/Å: likewise for the components of forces."""
-STRESS_TOLERANCE = 1e-7
-"""eV/Å³: likewise for the components of the stress."""
+MAX_LISTED = 1000
+"""Pairs of names that a report lists one by one."""
 
 
 class Mergeable(Protocol):
@@ -68,24 +63,24 @@ class MergeReport:
         """Number of structures that come out."""
         return sum(len(rows) for rows in self.kept)
 
+    @property
+    def lists(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Pairs of names by what they are, as they are called where a report is stored."""
+        return {
+            'duplicates_removed': self.duplicates,
+            'conflicting_labels': self.conflicts,
+            'renamed': self.renamed,
+        }
+
     def as_dict(self) -> dict[str, Any]:
-        """Return numbers and names as they are stored on a node."""
+        """Return what is stored on a node: at most :data:`MAX_LISTED` pairs of each list, and their numbers in all."""
         return {
             'structures_in': self.n_input,
             'structures_out': self.n_kept,
-            'duplicates_removed': [list(pair) for pair in self.duplicates],
-            'conflicting_labels': [list(pair) for pair in self.conflicts],
-            'renamed': [list(pair) for pair in self.renamed],
+            'counts': {name: len(pairs) for name, pairs in self.lists.items()},
+            **{name: [list(pair) for pair in pairs[:MAX_LISTED]] for name, pairs in self.lists.items()},
         }
 
-
-MAX_LOADED = 8
-"""Sets in memory at a time while labels are compared."""
-
-_Place = tuple[int, int]
-"""Number of a set, and row in it."""
-_Pair = tuple[_Place, _Place]
-"""A copy, and what it is a copy of."""
 
 AnyMergeable = TypeVar('AnyMergeable', bound=Mergeable)
 
@@ -113,39 +108,79 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     """
     if on_conflict not in ON_CONFLICT:
         raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
-    keep: list[NDArray[np.bool_]] = [np.ones(len(part), dtype=bool) for part in parts]
-    duplicates: list[_Pair] = []
-    conflicts: list[_Pair] = []
-    loaded = _Loaded(parts)
-    for places in _equal_geometries(parts, loaded):
-        known: list[_Place] = []  # of all that were kept, one for each set of labels
-        for number, row in places:
-            part = loaded[number]
-            equal = next((place for place in known if same_labels(loaded[place[0]], place[1], part, row)), None)
-            if equal is not None:
-                keep[number][row] = False
-                duplicates.append(((number, row), equal))
-                continue
-            if known:
-                place = known[0]
-                if on_conflict == 'error':
-                    raise DatasetError(_conflict_sentence(parts, place, (number, row)))
-                conflicts.append(((number, row), place))
-                if on_conflict == 'keep_first':
-                    keep[number][row] = False
-                    continue
-                if on_conflict == 'keep_last':
-                    keep[place[0]][place[1]] = False
-                    known.clear()
-            known.append((number, row))
-    kept = tuple(np.flatnonzero(mask) for mask in keep)
+    pool, n = Pool(parts), sum(len(part) for part in parts)
+    original = originals(pool, np.concatenate([np.zeros(0, 'S32'), *(part.fingerprints for part in parts)]))
+    copies = np.flatnonzero(original != np.arange(n))
+    agreeing = np.zeros(n, dtype=bool)
+    for chosen, pairs in pool.pairs(original[copies], copies):
+        agreeing[copies[chosen]] = pairs.same_labels()
+    disputed = np.isin(original[copies], original[copies[~agreeing[copies]]])
+    settled, unsettled = copies[~disputed], copies[disputed]
+    decisions = _Decisions(
+        pool, on_conflict, agreeing, dict(zip(settled.tolist(), original[settled].tolist(), strict=True))
+    )
+    first = original[unsettled]
+    for place in np.lexsort([unsettled, first, pool.parts_of(first)]).tolist():  # each part is read as seldom as can be
+        decisions.decide(int(unsettled[place]), int(first[place]))
+    keep = np.ones(n, dtype=bool)
+    keep[list(decisions.out)] = False
+    bounds = np.cumsum([0, *map(len, parts)])
+    kept = tuple(np.flatnonzero(keep[begin:end]) for begin, end in itertools.pairwise(bounds))
     return MergeReport(
-        n_input=sum(len(part) for part in parts),
+        n_input=n,
         kept=kept,
-        duplicates=_names_of(parts, duplicates),
-        conflicts=_names_of(parts, conflicts),
+        duplicates=_names_of(parts, decisions.duplicates),
+        conflicts=_names_of(parts, decisions.conflicts),
         renamed=tuple((old, new) for *_, old, new in plan_names(parts, kept)),
     )
+
+
+class _Decisions:
+    """What becomes of copies, one after the other, those of one structure in the order of their rows in all sets."""
+
+    def __init__(
+        self, pool: Pool, on_conflict: OnConflict, agreeing: NDArray[np.bool_], duplicates: dict[int, int]
+    ) -> None:
+        """Begin with what is certain.
+
+        :param agreeing: ``(n,)`` which copies have the labels of the first structure that they equal.
+        :param duplicates: by row, the first structure that it equals, where all that equal it agree.
+        """
+        self.duplicates = duplicates
+        """By row, the equal one with the same labels that stays instead."""
+        self.conflicts: dict[int, int] = {}
+        """By row, the equal one with other labels."""
+        self.out = set(duplicates)
+        """Rows that do not stay."""
+        self._pool, self._on_conflict, self._agreeing = pool, on_conflict, agreeing
+        self._known: dict[
+            int, list[int]
+        ] = {}  # by the first of equal ones: those that stay, one for each set of labels
+
+    def decide(self, row: int, first: int) -> None:
+        """Decide about a copy.
+
+        :param first: the first structure that it equals.
+        :raises DatasetError: if it has other labels, and that is an error.
+        """
+        known = self._known.setdefault(first, [first])
+        equal = next((place for place in known if self._same_labels(place, row, first)), None)
+        if equal is not None:
+            self.out.add(row)
+            self.duplicates[row] = equal
+            return
+        if self._on_conflict == 'error':
+            raise DatasetError(_conflict_sentence(self._pool, known[0], row))
+        self.conflicts[row] = known[0]
+        if self._on_conflict == 'keep_first':
+            self.out.add(row)
+            return
+        if self._on_conflict == 'keep_last':
+            self.out.add(known.pop())
+        known.append(row)
+
+    def _same_labels(self, place: int, row: int, first: int) -> bool:
+        return bool(self._agreeing[row]) if place == first else bool(self._pool.pair(place, row).same_labels().all())
 
 
 def apply_merge(parts: Sequence[LabelledStructures], report: MergeReport) -> LabelledStructures:
@@ -167,8 +202,10 @@ def merged_parts(parts: Sequence[AnyMergeable], report: MergeReport) -> list[Any
             remaining.append(part)
         elif len(rows):
             taken = part.load().take(rows)
-            names = [new_names.get(number, {}).get(row, old) for row, old in zip(rows, taken.names, strict=True)]
-            remaining.append(taken.replace(names=np.array(names, dtype=np.str_)))
+            if number in new_names:
+                names = [new_names[number].get(row, old) for row, old in zip(rows, taken.names, strict=True)]
+                taken = taken.replace(names=np.array(names, dtype=np.str_))
+            remaining.append(taken)
     return remaining
 
 
@@ -199,100 +236,21 @@ def plan_names(parts: Sequence[Mergeable], kept: Sequence[NDArray[np.int64]]) ->
     return renamed
 
 
-class _Loaded:
-    """The sets that were looked at last."""
-
-    def __init__(self, parts: Sequence[Mergeable]) -> None:
-        self._parts = parts
-        self._recent: OrderedDict[int, LabelledStructures] = OrderedDict()
-
-    def __getitem__(self, number: int) -> LabelledStructures:
-        found = self._recent.get(number)
-        if found is None:
-            found = self._recent[number] = self._parts[number].load()
-            if len(self._recent) > MAX_LOADED:
-                self._recent.popitem(last=False)
-        self._recent.move_to_end(number)
-        return found
+def _names_of(parts: Sequence[Mergeable], pairs: Mapping[int, int]) -> tuple[tuple[str, str], ...]:
+    """Return the names of structures and of what they equal, in the order of their rows."""
+    if not pairs:
+        return ()
+    names = np.concatenate([part.names for part in parts])
+    rows = sorted(pairs)
+    return tuple(zip(names[rows].tolist(), names[[pairs[row] for row in rows]].tolist(), strict=True))
 
 
-def _names_of(parts: Sequence[Mergeable], pairs: list[_Pair]) -> tuple[tuple[str, str], ...]:
-    """Return the names at places, in the order of the copies."""
-    return tuple((_name(parts[a], row_a), _name(parts[b], row_b)) for (a, row_a), (b, row_b) in sorted(pairs))
-
-
-def _equal_geometries(parts: Sequence[Mergeable], loaded: _Loaded) -> Iterator[list[_Place]]:
-    """Yield the places of each structure that perhaps stands in more than one.
-
-    :param loaded: the sets, whose structures are compared.
-    """
-    for places in _equal_fingerprints(parts):
-        yield from divide_by_geometry(places, lambda place: (loaded[place[0]], place[1]))
-
-
-def _equal_fingerprints(parts: Sequence[Mergeable]) -> list[list[_Place]]:
-    """Return the places of structures with equal hashes, where there is more than one.
-
-    In the order of the sets that they stand in, so that the sets need not be read again and again.
-    """
-    if not parts or all_different(np.concatenate([part.fingerprints for part in parts])):
-        return []
-    digests = [part.fingerprints.tolist() for part in parts]
-    counts = Counter(itertools.chain.from_iterable(digests))
-    repeated = {digest for digest, count in counts.items() if count > 1}
-    places: dict[bytes, list[_Place]] = {}
-    for number, part in enumerate(digests):
-        for row, digest in enumerate(part):
-            if digest in repeated:
-                places.setdefault(digest, []).append((number, row))
-    return sorted(places.values(), key=lambda equal: ([number for number, _ in equal], equal))
-
-
-def same_labels(a: LabelledStructures, row_a: int, b: LabelledStructures, row_b: int) -> bool:
-    """Tell whether two copies of one structure carry the same labels, within the tolerances of this module.
-
-    A stress that only one of them has is no difference, so a merge keeps the first of them with or without it. Weights
-    count as labels.
-    """
-    for field, tolerance in (('energy', ENERGY_TOLERANCE), ('energy_corrected', ENERGY_TOLERANCE)):
-        values = getattr(a, field), getattr(b, field)
-        if None not in _missing(values) and abs(values[0][row_a] - values[1][row_b]) > tolerance:
-            return False
-    atoms_a = slice(int(a.offsets[row_a]), int(a.offsets[row_a + 1]))
-    atoms_b = slice(int(b.offsets[row_b]), int(b.offsets[row_b + 1]))
-    for field, rows, tolerance in (
-        ('forces', (atoms_a, atoms_b), FORCES_TOLERANCE),
-        ('stress', (row_a, row_b), STRESS_TOLERANCE),
-        ('energy_weights', (row_a, row_b), 0.0),
-        ('force_weights', (atoms_a, atoms_b), 0.0),
-    ):
-        values = getattr(a, field), getattr(b, field)
-        if None in _missing(values):
-            continue
-        difference = np.abs(values[0][rows[0]] - values[1][rows[1]])
-        if field != 'stress' and np.any(difference > tolerance):
-            return False
-        if field == 'stress' and np.any(difference[np.isfinite(difference)] > tolerance):
-            return False
-    return True
-
-
-def _missing(values: tuple[Any, Any]) -> list[Any]:
-    return [None if value is None else True for value in values]
-
-
-def _conflict_sentence(parts: Sequence[Mergeable], first: tuple[int, int], second: tuple[int, int]) -> str:
-    a, b = parts[first[0]].load(), parts[second[0]].load()
+def _conflict_sentence(pool: Pool, first: int, second: int) -> str:
+    (a, row_a), (b, row_b) = pool.find(first), pool.find(second)
     what = 'other labels'
     if a.energy is not None and b.energy is not None:
-        difference = b.energy[second[1]] - a.energy[first[1]]
-        what = f'other labels (the energies differ by {difference:.6g} eV)'
-    rows = [sum(len(part) for part in parts[:number]) + row for number, row in (second, first)]
+        what = f'other labels (the energies differ by {b.energy[row_b] - a.energy[row_a]:.6g} eV)'
     return (
-        f'structure `{_name(b, second[1])}` (row {rows[0]} of all) equals `{_name(a, first[1])}` (row {rows[1]}) but '
-        f'has {what}; decide which is right, or set `on_conflict` to `keep_first`, `keep_last` or `keep_all`'
+        f'structure `{b.names[row_b]}` (row {second} of all) equals `{a.names[row_a]}` (row {first}) but has {what}; '
+        'decide which is right, or set `on_conflict` to `keep_first`, `keep_last` or `keep_all`'
     )
-
-
-def _name(part: Mergeable, row: int) -> str:
-    return str(part.names[row])

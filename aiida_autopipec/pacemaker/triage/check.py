@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aiida_autopipec.pacemaker.dataset.pool import Loadable, Pool
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 from aiida_autopipec.pacemaker.triage.copies import check_copies
 from aiida_autopipec.pacemaker.triage.geometry import check_contacts, check_elements, check_isolation, check_volumes
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.labels import check_energies, check_forces
-from aiida_autopipec.pacemaker.triage.pool import Loadable, Pool
 from aiida_autopipec.pacemaker.triage.report import TriageReport
 from aiida_autopipec.pacemaker.triage.rules import TriageRules
 from aiida_autopipec.pacemaker.triage.traits import join_traits, traits_of

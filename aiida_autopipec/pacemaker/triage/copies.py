@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.fingerprint import divide_by_geometry
+from aiida_autopipec.pacemaker.dataset.copies import originals
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.triage.inspection import Inspection
 from aiida_autopipec.pacemaker.triage.near import near_copies
@@ -76,28 +76,13 @@ def _parts(inspection: Inspection, root: int, members: list[Copy]) -> list[int]:
 def _copies(inspection: Inspection) -> list[Copy]:
     """Return exact copies of the first of their kind, and near copies among those first ones."""
     traits, tolerance = inspection.traits, inspection.rules.near_duplicate_tolerance_angstrom
-    original = _originals(inspection)
+    original = originals(inspection.pool, traits.fingerprints)
     rows = np.flatnonzero(original != np.arange(len(traits))).tolist()
     copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
     if tolerance is not None:
         near = near_copies(inspection.pool, traits, np.unique(original), tolerance)
         copies += [Copy(*found, exact=False) for found in near]
     return sorted(copies, key=lambda copy: copy.row)
-
-
-def _originals(inspection: Inspection) -> NDArray[np.int64]:
-    """Return for each structure the row of the first that equals it, which may be its own."""
-    _, first_of, group = np.unique(inspection.traits.fingerprints, return_index=True, return_inverse=True)
-    original: NDArray[np.int64] = first_of[group.reshape(-1)]
-    rows_of: dict[int, list[int]] = {}
-    for row in np.flatnonzero(original != np.arange(len(original))).tolist():
-        rows_of.setdefault(int(original[row]), []).append(row)
-    # in the order of the parts that they are in, so that these need not be read again and again
-    part_of = inspection.pool.part_of
-    for first, rows in sorted(rows_of.items(), key=lambda item: [part_of(row) for row in (item[0], *item[1])]):
-        for equal in divide_by_geometry([first, *rows], inspection.pool.find):
-            original[equal] = equal[0]
-    return original
 
 
 def _disagreement(inspection: Inspection, copy: Copy, root: int) -> Disagreement:

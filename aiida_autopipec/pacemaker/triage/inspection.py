@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from aiida_autopipec.pacemaker.triage.pool import Pool
+from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.triage.report import Finding
 from aiida_autopipec.pacemaker.triage.rules import FindingKind, TriageRules
 from aiida_autopipec.pacemaker.triage.traits import Traits

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.triage.pool import Pool
+from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.triage.traits import Traits
 
 Array = NDArray[np.float64]

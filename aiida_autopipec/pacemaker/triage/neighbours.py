@@ -129,7 +129,9 @@ def _search(
     step = max(MAX_PAIRS // (len(rows) * size), 1)
     for begin in range(0, size, step):
         block = slice(begin, min(begin + step, size))
-        squares, ratios, *_ = _squared_distances(structures.positions[atoms], block, found.lattices, rows, images, pairs)
+        squares, ratios, *_ = _squared_distances(
+            structures.positions[atoms], block, found.lattices, rows, images, pairs
+        )
         found.distances[atoms[:, block]] = np.sqrt(squares.min(axis=2))
         if contact_fraction == 0:
             continue
@@ -162,11 +164,12 @@ def _squared_distances(
         np.subtract(fractional[axis, :, block, None], fractional[axis, :, None, :], out=difference)
         np.rint(difference, out=term)
         term *= lattice.periodic[rows, axis, None, None]
-        difference -= term
+        np.subtract(difference, term, out=difference)
     for axis, total in enumerate(cartesian):
         np.multiply(wrapped[0], vectors[:, 0, axis, None, None], out=total)
         for k in (1, 2):
-            total += np.multiply(wrapped[k], vectors[:, k, axis, None, None], out=term)
+            np.multiply(wrapped[k], vectors[:, k, axis, None, None], out=term)
+            np.add(total, term, out=total)
     itself = np.arange(size)[block]
     nearest.fill(np.inf)
     for image in images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiida_autopipec.calculations.functions.reference import subtract_reference
 from aiida_autopipec.data.dataset import PaceDatasetData
 from aiida_autopipec.data.shards import DIRECTORY_SHARDS, MAX_SMALL
 from aiida_autopipec.pacemaker.dataset import storage
+from aiida_autopipec.pacemaker.dataset.merge import MAX_LISTED
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -200,3 +202,25 @@ def test_equal_steps_are_cached(structures: LabelledStructures) -> None:
     steps(['', '', ''])
     with enable_caching():
         assert [node.base.caching.is_created_from_cache for node in steps(['u', 'v', 'w'])] == [True] * 3
+
+
+def test_long_lists_of_a_report_are_complete_in_files() -> None:
+    """A database is no place for thousands of names: they stand in a file of the report, and their number in it."""
+    rows = np.arange(MAX_LISTED + 1)
+    chain = LabelledStructures(
+        numbers=np.full(len(rows), 13),
+        positions=rows[:, np.newaxis] * [1.0, 0.0, 0.0],
+        cells=np.zeros((len(rows), 3, 3)),
+        pbc=np.zeros((len(rows), 3), dtype=bool),
+        offsets=np.arange(len(rows) + 1),
+        energy=np.zeros(len(rows)),
+        forces=np.zeros((len(rows), 3)),
+        names=np.array([f'first-{row}' for row in rows]),
+    )
+    copies = chain.replace(names=np.array([f'second-{row}' for row in rows]))
+    report = merge_datasets(a=dataset(chain), b=dataset(copies))['report']
+    complete = [[f'second-{row}', f'first-{row}'] for row in rows]
+    assert report['counts'] == {'duplicates_removed': MAX_LISTED + 1, 'conflicting_labels': 0, 'renamed': 0}
+    assert report['duplicates_removed'] == complete[:MAX_LISTED]
+    assert report.base.repository.list_object_names() == ['duplicates_removed.json']
+    assert json.loads(report.base.repository.get_object_content('duplicates_removed.json')) == complete

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash, same_geometry
+from aiida_autopipec.pacemaker.dataset.compare import Pairs
+from aiida_autopipec.pacemaker.dataset.fingerprint import content_hash
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
 
@@ -76,7 +77,7 @@ def test_what_makes_another_structure(change: str) -> None:
         other.positions += 0.5
     assert fingerprints([image]) != fingerprints([other])
     both = LabelledStructures.from_atoms([image, other], require_labels=False)
-    assert not same_geometry(both, 0, both, 1)
+    assert not Pairs(both, np.array([0]), both, np.array([1])).same_geometry().any()
 
 
 def test_same_geometry_is_what_has_equal_fingerprints() -> None:
@@ -85,7 +86,8 @@ def test_same_geometry_is_what_has_equal_fingerprints() -> None:
     shaken = images[0].copy()
     shaken.positions += 1e-9
     structures = LabelledStructures.from_atoms([*images, shaken, images[0][:-1]], require_labels=False)
-    assert [same_geometry(structures, 0, structures, row) for row in range(4)] == [True, False, True, False]
+    pairs = Pairs(structures, np.zeros(4, dtype=int), structures, np.arange(4))
+    assert pairs.same_geometry().tolist() == [True, False, True, False]
     assert [mark == structures.fingerprints[0] for mark in structures.fingerprints] == [True, False, True, False]
 
 

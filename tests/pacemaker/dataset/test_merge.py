@@ -45,6 +45,7 @@ def test_exact_duplicates_are_removed_and_reported() -> None:
     assert report.as_dict() == {
         'structures_in': 4,
         'structures_out': 3,
+        'counts': {'duplicates_removed': 1, 'conflicting_labels': 0, 'renamed': 0},
         'duplicates_removed': [['c', 'b']],
         'conflicting_labels': [],
         'renamed': [],
@@ -216,7 +217,7 @@ def test_copies_in_very_many_parts(mixed: LabelledStructures, monkeypatch: pytes
     parts = [mixed.take([row]) for row in range(len(mixed))]
     copies = [mixed.take([row]).replace(names=np.array([f'copy-{row}'])) for row in reversed(range(len(mixed)))]
     expected, report = merge_structures([*parts, *copies])
-    monkeypatch.setattr('aiida_autopipec.pacemaker.dataset.merge.MAX_LOADED', 1)
+    monkeypatch.setattr('aiida_autopipec.pacemaker.dataset.pool.MAX_LOADED', 1)
     merged, again = merge_structures([*parts, *copies])
     assert merged.content_hash == expected.content_hash == mixed.content_hash
     assert again.duplicates == report.duplicates

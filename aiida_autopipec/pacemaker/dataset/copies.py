@@ -1,0 +1,50 @@
+"""Structures that are there more than once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset.checks import all_different
+from aiida_autopipec.pacemaker.dataset.pool import Pool, Rows
+
+
+def originals(pool: Pool, fingerprints: NDArray[np.bytes_]) -> Rows:
+    """Return for each structure the row of the first that is the same, which may be its own.
+
+    Structures with equal hashes are compared themselves: hashes can be made to be equal.
+
+    :param pool: the structures; only parts with equal hashes are read.
+    :param fingerprints: ``(n,)`` hashes of all of them.
+    """
+    if all_different(fingerprints):
+        return np.arange(len(fingerprints))
+    original = _first_with_equal_hash(fingerprints)
+    copies = np.flatnonzero(original != np.arange(len(original)))
+    others = [copies[chosen[~pairs.same_geometry()]] for chosen, pairs in pool.pairs(original[copies], copies)]
+    _divide(pool, original, np.sort(np.concatenate(others)))
+    return original
+
+
+def _first_with_equal_hash(fingerprints: NDArray[np.bytes_]) -> Rows:
+    words = np.ascontiguousarray(fingerprints).view(np.uint64).reshape(len(fingerprints), -1)
+    order = np.lexsort(words.T)  # stable: of equal ones the first row comes first
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
+    original = np.empty(len(order), dtype=np.int64)
+    original[order] = order[is_first][np.cumsum(is_first) - 1]
+    return original
+
+
+def _divide(pool: Pool, original: Rows, others: Rows) -> None:
+    """Find the originals of structures that have the hash of one that they are no copies of.
+
+    :param original: changed in place.
+    :param others: rows of these structures, in ascending order.
+    """
+    firsts: dict[int, list[int]] = {}  # by the first structure of the hash: the firsts of the other kinds
+    for row in others.tolist():
+        known = firsts.setdefault(int(original[row]), [])
+        original[row] = next((first for first in known if pool.pair(first, row).same_geometry().all()), row)
+        if original[row] == row:
+            known.append(row)

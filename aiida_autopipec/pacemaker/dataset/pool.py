@@ -1,0 +1,93 @@
+"""Structures that are looked up by row in a dataset whose parts are not all in memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_autopipec.pacemaker.dataset.compare import Pairs
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+
+MAX_LOADED = 8
+"""Parts in memory at a time."""
+
+Rows = NDArray[np.int64]
+
+
+class Loadable(Protocol):
+    """A set of structures that is perhaps not in memory."""
+
+    def __len__(self) -> int: ...
+
+    def load(self) -> LabelledStructures:
+        """Return the structures."""
+
+
+class Pool:
+    """A dataset in parts, of which those that were looked at last stay in memory."""
+
+    def __init__(self, parts: Sequence[Loadable]) -> None:
+        self._parts = parts
+        self._bounds = np.cumsum([0, *map(len, parts)])
+        self._recent: OrderedDict[int, LabelledStructures] = OrderedDict()
+
+    def parts_of(self, rows: Rows) -> Rows:
+        """Return for each of some structures the number of the part that it is in."""
+        return np.searchsorted(self._bounds, rows, side='right') - 1
+
+    def part_of(self, row: int) -> int:
+        """Return the number of the part that a structure is in."""
+        return int(np.searchsorted(self._bounds, row, side='right')) - 1
+
+    def find(self, row: int) -> tuple[LabelledStructures, int]:
+        """Return the part that a structure is in, and its row there."""
+        number = self.part_of(row)
+        part = self._recent.get(number)
+        if part is None:
+            part = self._recent[number] = self._parts[number].load()
+            if len(self._recent) > MAX_LOADED:
+                self._recent.popitem(last=False)
+        self._recent.move_to_end(number)
+        return part, row - int(self._bounds[number])
+
+    def positions(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the ``(m, size, 3)`` positions in Å of structures of one size."""
+        found = []
+        for row in rows.tolist():
+            part, place = self.find(row)
+            found.append(part.positions[part.offsets[place] : part.offsets[place + 1]])
+        return np.stack(found)
+
+    def pair(self, first: int, second: int) -> Pairs:
+        """Return one pair of structures, for comparison."""
+        (a, row_a), (b, row_b) = self.find(first), self.find(second)
+        return Pairs(a, np.array([row_a]), b, np.array([row_b]))
+
+    def pairs(self, first: Rows, second: Rows) -> Iterator[tuple[Rows, Pairs]]:
+        """Yield pairs of structures for comparison, those of the same two parts together.
+
+        Few parts are held while all others pass by, so that each is read as seldom as can be.
+
+        :param first: ``(m,)`` rows of one structure of each pair.
+        :param second: ``(m,)`` rows of the other.
+        :return: which of the pairs, and their structures.
+        """
+        self._recent.clear()
+        parts_a, parts_b = self.parts_of(first), self.parts_of(second)
+        blocks = parts_a // max(1, MAX_LOADED - 1)
+        order = np.lexsort([parts_a, parts_b, blocks])
+        keys = np.column_stack([parts_a, parts_b])[order]
+        held: dict[int, LabelledStructures] = {}
+        for chosen in np.split(order, np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1) if order.size else []:
+            a, b = int(parts_a[chosen[0]]), int(parts_b[chosen[0]])
+            staying = [
+                number for number in held if number == b or number // max(1, MAX_LOADED - 1) == blocks[chosen[0]]
+            ]
+            held = {number: held[number] for number in staying}
+            for number in {a, b} - set(held):
+                held[number] = self._parts[number].load()
+            yield chosen, Pairs(held[a], first[chosen] - self._bounds[a], held[b], second[chosen] - self._bounds[b])
