@@ -46,6 +46,10 @@ class Pairs:
     b: LabelledStructures
     rows_b: Rows
 
+    def where(self, mask: Mask) -> Pairs:
+        """Return the pairs that an ``(m,)`` mask chooses."""
+        return self if mask.all() else Pairs(self.a, self.rows_a[mask], self.b, self.rows_b[mask])
+
     def same_geometry(self) -> Mask:
         """Return ``(m,)`` which are the same structure in what fingerprints are made of."""
         same: Mask = self.a.sizes[self.rows_a] == self.b.sizes[self.rows_b]

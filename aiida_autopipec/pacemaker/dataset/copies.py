@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different
+from aiida_autopipec.pacemaker.dataset.compare import Pairs
 from aiida_autopipec.pacemaker.dataset.pool import Pool, Rows
 
+Look = Callable[[Rows, Pairs], None]
 
-def originals(pool: Pool, fingerprints: NDArray[np.bytes_]) -> Rows:
+
+def originals(pool: Pool, fingerprints: NDArray[np.bytes_], look: Look | None = None) -> Rows:
     """Return for each structure the row of the first that is the same, which may be its own.
 
     Structures with equal hashes are compared themselves: hashes can be made to be equal.
 
     :param pool: the structures; only parts with equal hashes are read.
     :param fingerprints: ``(n,)`` hashes of all of them.
+    :param look: is given rows of copies, each row once, and the pairs of the original and the copy, while they are in
+        memory.
     """
     if all_different(fingerprints):
         return np.arange(len(fingerprints))
     original = _first_with_equal_hash(fingerprints)
     copies = np.flatnonzero(original != np.arange(len(original)))
-    others = [copies[chosen[~pairs.same_geometry()]] for chosen, pairs in pool.pairs(original[copies], copies)]
-    _divide(pool, original, np.sort(np.concatenate(others)))
+    others = []
+    for chosen, pairs in pool.pairs(original[copies], copies):
+        same = pairs.same_geometry()
+        others.append(copies[chosen[~same]])
+        if look is not None:
+            look(copies[chosen[same]], pairs.where(same))
+    _divide(pool, original, np.sort(np.concatenate(others)), look)
     return original
 
 
@@ -36,7 +48,7 @@ def _first_with_equal_hash(fingerprints: NDArray[np.bytes_]) -> Rows:
     return original
 
 
-def _divide(pool: Pool, original: Rows, others: Rows) -> None:
+def _divide(pool: Pool, original: Rows, others: Rows, look: Look | None) -> None:
     """Find the originals of structures that have the hash of one that they are no copies of.
 
     :param original: changed in place.
@@ -48,3 +60,5 @@ def _divide(pool: Pool, original: Rows, others: Rows) -> None:
         original[row] = next((first for first in known if pool.pair(first, row).same_geometry().all()), row)
         if original[row] == row:
             known.append(row)
+        elif look is not None:
+            look(np.array([row]), pool.pair(int(original[row]), row))

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
+from aiida_autopipec.pacemaker.dataset.compare import Pairs
 from aiida_autopipec.pacemaker.dataset.copies import originals
-from aiida_autopipec.pacemaker.dataset.pool import Pool
+from aiida_autopipec.pacemaker.dataset.pool import Pool, Rows
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -109,11 +110,14 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     if on_conflict not in ON_CONFLICT:
         raise DatasetError(f'on_conflict is `{on_conflict}`, but can be only one of {", ".join(ON_CONFLICT)}')
     pool, n = Pool(parts), sum(len(part) for part in parts)
-    original = originals(pool, np.concatenate([np.zeros(0, 'S32'), *(part.fingerprints for part in parts)]))
-    copies = np.flatnonzero(original != np.arange(n))
     agreeing = np.zeros(n, dtype=bool)
-    for chosen, pairs in pool.pairs(original[copies], copies):
-        agreeing[copies[chosen]] = pairs.same_labels()
+
+    def compare_labels(rows: Rows, pairs: Pairs) -> None:
+        agreeing[rows] = pairs.same_labels()
+
+    fingerprints = np.concatenate([np.zeros(0, 'S32'), *(part.fingerprints for part in parts)])
+    original = originals(pool, fingerprints, compare_labels)
+    copies = np.flatnonzero(original != np.arange(n))
     disputed = np.isin(original[copies], original[copies[~agreeing[copies]]])
     settled, unsettled = copies[~disputed], copies[disputed]
     decisions = _Decisions(

@@ -67,7 +67,16 @@ def test_originals_are_the_first_that_are_the_same(
     parts = [Part(whole.take(rows)) for rows in np.array_split(np.arange(len(whole)), n_parts) if len(rows)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool_module, 'MAX_LOADED', max_loaded)
-        assert originals(Pool(parts), marks).tolist() == [places.index(place) for place in places]
+        seen: dict[int, int] = {}
+
+        def look(rows: np.ndarray, pairs: Pairs) -> None:
+            for row, number in zip(rows.tolist(), pairs.rows_a.tolist(), strict=True):
+                assert row not in seen
+                seen[row] = int(pairs.a.names[number])
+
+        first = [places.index(place) for place in places]
+        assert originals(Pool(parts), marks, look).tolist() == first
+        assert seen == {row: original for row, original in enumerate(first) if original != row}
 
 
 def test_parts_are_read_as_seldom_as_few_in_memory_allow() -> None:
