@@ -1,13 +1,13 @@
 """Time and memory of everything that is done with datasets, as ratios to what was measured in the same run.
 
     python tests/benchmarks/datasets.py [--sizes 1000 10000 100000 1000000] [--atoms 32] [--tasks …]
-                                        [--folder DIR] [--markdown FILE] [--json FILE]
+                                        [--repeat 3] [--folder DIR] [--markdown FILE] [--json FILE]
 
 Structures are rattled and strained crystals of aluminium. Each task runs in processes of its own, first to prepare what
 it needs and then to do it, in a throw-away AiiDA profile (SQLite, no daemon), after having done the same with a few
-structures: imports and first queries are not part of it. What it takes with these few structures, done once more, is
-its fixed cost, most of it AiiDA's for each calculation function. Seconds depend on the machine and its load;
-the ratios are what to look at:
+structures: imports and first queries are not part of it. What it takes with these few structures, done again (the
+median of three), is its fixed cost, most of it AiiDA's for each calculation function. Seconds depend on the machine and
+its load, so every measurement can be repeated in new processes, and medians are shown; the ratios are what to look at:
 
 - ``floor``: the raw arrays through the compressor of dataset files, into a file;
 - ``storing``: AiiDA takes the arrays of the TrajectoryData that is converted, and stores it;
@@ -15,7 +15,7 @@ the ratios are what to look at:
   ``DataFrame.to_pickle``.
 
 Peak memory is the largest resident memory while the task runs above that when it begins (``VmHWM`` of Linux, reset at
-the beginning), over the size of the raw arrays.
+the beginning), over the size of the raw arrays; that of a child process, where it is larger.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -62,11 +63,13 @@ class Stopwatch:
         """Measure what happens inside; garbage from before (of AiiDA, a tenth of a second) does not count."""
         gc.collect()
         Path('/proc/self/clear_refs').write_text('5')
-        before, cpu, start = _memory('VmRSS'), _cpu_seconds(), time.perf_counter()
+        before, of_children = _memory('VmRSS'), _memory_of_children()
+        cpu, start = _cpu_seconds(), time.perf_counter()
         yield
         self.seconds = time.perf_counter() - start
         self.cpu_seconds = _cpu_seconds() - cpu
-        self.peak_bytes = max(0, _memory('VmHWM') - before)
+        # of children the largest so far is known: that of the warm-up is what one without data takes
+        self.peak_bytes = max(0, _memory('VmHWM') - before, _memory_of_children() - of_children)
 
 
 def _cpu_seconds() -> float:
@@ -79,6 +82,10 @@ def _cpu_seconds() -> float:
 def _memory(key: str) -> int:
     lines = Path('/proc/self/status').read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f'{key}:'))
+
+
+def _memory_of_children() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def make_arrays(n: int, atoms: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -441,15 +448,21 @@ def run_task(name: str, n: int, atoms: int, folder: Path) -> None:
     watch = Stopwatch()
     few = min(n, WARM_UP)
     seconds = []
-    for stem, count in (('warm-up', few), ('warm-up', few), ('measured', n)):
+    for stem, count in (*[('warm-up', few)] * 4, ('measured', n)):
         prepared = json.loads((folder / f'{stem}.json').read_text())
         TASKS[name](count, atoms, watch, folder / stem, prepared)
         seconds.append(watch.seconds)
     found = {'seconds': watch.seconds, 'cpu_seconds': watch.cpu_seconds, 'peak_bytes': watch.peak_bytes}
-    print(json.dumps({**found, 'fixed_seconds': seconds[1]}))
+    print(json.dumps({**found, 'fixed_seconds': statistics.median(seconds[1:4])}))
 
 
-def measure(name: str, n: int, atoms: int, base: Path | None) -> dict[str, float]:
+def measure(name: str, n: int, atoms: int, base: Path | None, repeat: int) -> dict[str, float]:
+    """Run a measurement some times and return the median of each figure."""
+    results = [measure_once(name, n, atoms, base) for _ in range(repeat)]
+    return {key: statistics.median(result[key] for result in results) for key in results[0]}
+
+
+def measure_once(name: str, n: int, atoms: int, base: Path | None) -> dict[str, float]:
     """Run one measurement in processes of its own."""
     count = min(n, SLOW.get(name, n))
     with tempfile.TemporaryDirectory(dir=base) as folder:
@@ -499,6 +512,7 @@ def main() -> None:
     parser.add_argument('--sizes', type=int, nargs='+', default=[1_000, 10_000, 100_000])
     parser.add_argument('--atoms', type=int, default=32)
     parser.add_argument('--tasks', nargs='+', choices=list(TASKS), default=list(TASKS))
+    parser.add_argument('--repeat', type=int, default=1, help='how often to measure; medians are shown')
     parser.add_argument('--step', choices=['prepare', 'run'], help=argparse.SUPPRESS)
     parser.add_argument('--folder', type=Path, help='where to make the throw-away profiles')
     parser.add_argument('--markdown', type=Path, help='also write the table to this file')
@@ -512,7 +526,7 @@ def main() -> None:
     for size in arguments.sizes:
         results[size] = {}
         for name in arguments.tasks:
-            results[size][name] = result = measure(name, size, arguments.atoms, arguments.folder)
+            results[size][name] = result = measure(name, size, arguments.atoms, arguments.folder, arguments.repeat)
             print(f'{size:>9} {name:<28} {result["microseconds"]:>10.1f} µs {result["peak_mib"]:>8.0f} MiB', flush=True)
             if arguments.json:
                 about = {

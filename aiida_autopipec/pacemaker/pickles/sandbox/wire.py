@@ -1,10 +1,13 @@
-"""The answer of the child process: one line of JSON, then the memory of its arrays. The parent believes none of it."""
+"""The answer of the child process: one line of JSON, then the memory of its arrays. The parent believes none of it.
+
+Each array begins at a multiple of 64 bytes, so that the parent can use the file as the memory that it is.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import os
+import mmap
 import re
 from io import BufferedIOBase
 from typing import Any, BinaryIO
@@ -18,6 +21,7 @@ _PLAIN_TYPE = re.compile(r'<f8|<i8|\|b1|<U[1-9][0-9]{0,6}')
 _MAX_HEAD_BYTES = 16 << 20
 _LAST_CODE_POINT = 0x10FFFF
 FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
+_ALIGNMENT = 64
 
 
 def send(file: BinaryIO, arrays: dict[str, NDArray[Any]], ignored: list[str]) -> None:
@@ -31,6 +35,7 @@ def send(file: BinaryIO, arrays: dict[str, NDArray[Any]], ignored: list[str]) ->
     for array in plain.values():
         if array.nbytes:
             file.write(array.reshape(-1).view(np.uint8).data)
+            file.write(bytes(_padding(array.nbytes)))
     file.flush()
 
 
@@ -41,7 +46,8 @@ def send_error(file: BinaryIO, kind: str, message: str) -> None:
 
 
 def _send_head(file: BinaryIO, head: dict[str, Any]) -> None:
-    line = json.dumps(head).encode('ascii') + b'\n'
+    line = json.dumps(head).encode('ascii')
+    line += b' ' * _padding(len(line) + 1) + b'\n'
     if len(line) > _MAX_HEAD_BYTES:
         raise UnsafeFileError('The file has more columns, or longer names of them, than any dataset: refused.')
     file.write(line)
@@ -60,29 +66,34 @@ def receive_head(file: BufferedIOBase) -> dict[str, Any]:
 
 
 def receive_arrays(file: BufferedIOBase, head: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Read the arrays that ``head`` announces from a regular file.
+    """Return the arrays that ``head`` announces, which are parts of a regular file that nobody else has.
+
+    They can be changed without changing the file.
 
     :raises ValueError: if they are not exactly what is left of the file, or not of plain types.
     """
-    left = os.fstat(file.fileno()).st_size - file.tell()
+    begin = file.tell()
+    content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     arrays = {}
     for name, spelling, shape in head['arrays']:
         if not isinstance(name, str) or not _PLAIN_TYPE.fullmatch(spelling):
             raise ValueError('not a plain array')
         if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
             raise ValueError('not a shape')
-        dtype = np.dtype(spelling)
-        size = math.prod(shape) * dtype.itemsize
-        if size > left:
+        dtype, count = np.dtype(spelling), math.prod(shape)
+        end = begin + count * dtype.itemsize
+        if end > len(content):
             raise ValueError('cut off')
-        left -= size
-        flat = np.empty(math.prod(shape), dtype=dtype)
-        if size and file.readinto(flat.view(np.uint8).data) != size:
-            raise ValueError('cut off')
-        arrays[name] = _checked(flat, shape)
-    if left:
+        arrays[name] = _checked(np.frombuffer(content, dtype, count, begin) if count else np.empty(0, dtype), shape)
+        begin = end + _padding(end)
+    if begin != len(content):
         raise ValueError('more than announced')
     return arrays
+
+
+def _padding(size: int) -> int:
+    """Return how many bytes are missing to the next multiple of the alignment."""
+    return -size % _ALIGNMENT
 
 
 def _checked(flat: NDArray[Any], shape: list[int]) -> NDArray[Any]:
