@@ -138,7 +138,8 @@ def all_different(texts: NDArray[Any]) -> bool:
     width = next(width for width in (8, 4, 1) if texts.dtype.itemsize % width == 0)
     letters: NDArray[Any] = np.ascontiguousarray(texts).view(f'u{width}').reshape(len(texts), -1)
     factors = np.random.default_rng(0).integers(1, 2**63, letters.shape[1], dtype=np.uint64)
-    numbers = np.sort(letters @ factors)
+    numbers: NDArray[np.uint64] = np.einsum('nk,k->n', letters, factors)
+    numbers.sort()
     return bool((numbers[1:] != numbers[:-1]).all()) or len(set(texts.tolist())) == len(texts)
 
 

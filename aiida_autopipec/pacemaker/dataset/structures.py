@@ -27,6 +27,8 @@ OPTIONAL = ('energy', 'energy_corrected', 'forces', 'stress', 'energy_weights', 
 GEOMETRY = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets'})
 """Fields that fingerprints are made of."""
 _HASHES = ('fingerprints', 'digests')
+_BLOCK_ATOMS = 1 << 14
+"""Atoms that are looked at at once."""
 
 
 def _filled_in() -> Any:
@@ -110,7 +112,10 @@ class LabelledStructures:
         """Chemical symbols that occur, in alphabetical order."""
         from ase.data import chemical_symbols
 
-        return tuple(sorted(chemical_symbols[z] for z in np.flatnonzero(np.bincount(self.numbers))))
+        occurs = np.zeros(len(chemical_symbols), dtype=bool)
+        for begin in range(0, self.n_atoms, _BLOCK_ATOMS):  # numpy copies what it counts or looks up with
+            occurs[self.numbers[begin : begin + _BLOCK_ATOMS]] = True
+        return tuple(sorted(chemical_symbols[z] for z in np.flatnonzero(occurs)))
 
     @property
     def is_labelled(self) -> bool:
