@@ -23,7 +23,7 @@ from aiida_autopipec.pacemaker.dataset.conventions import (
     TrajectoryConvention,
     stated_options,
 )
-from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
+from aiida_autopipec.pacemaker.dataset.files import ImportOptions, PartReader
 from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divide_frames, unchanged_arrays
 from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
 from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
@@ -104,9 +104,9 @@ def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict
         path = Path(folder) / Path(file.filename).name
         with file.open(mode='rb') as source, path.open('wb') as target:
             shutil.copyfileobj(source, target)
-        structures, report = read_structures(path, options)
-    structures = structures.replace(sources=np.full(len(structures), file.uuid))
-    return {'dataset': PaceDatasetData.from_structures(structures), 'report': Dict(report)}
+        reader = PartReader(path, options)
+        parts = (part.replace(sources=np.full(len(part), file.uuid)) for part in reader)
+        return {'dataset': PaceDatasetData.from_structures(parts), 'report': Dict(reader.report)}
 
 
 @calcfunction

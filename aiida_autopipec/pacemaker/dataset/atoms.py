@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ase
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.collect import Collector
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 ENERGY_KEYS = ('free_energy', 'energy')
 """Where an energy is looked for, in attached results and then in ``atoms.info``: forces derive from the first."""
-SMEARING_TOLERANCE = 1e-6
-"""eV: an energy and a free energy that differ by less are the same."""
 FORCES_KEYS = ('forces',)
 STRESS_KEYS = ('stress',)
 
@@ -49,74 +48,43 @@ def structures_from_atoms(
     :param use_names: whether names in ``atoms.info`` count.
     :raises DatasetError: if a label is missing, not finite or of the wrong shape; the message names the structure.
     """
-    frames = _Frames()
-    for row, image in enumerate(atoms):
-        frames.add(image, _labels(image, row, energy_key, forces_key, stress_key))
-    if not frames.numbers:
-        raise DatasetError('the dataset is empty: there is no structure in it')
-    for label, key in (('energy', energy_key), ('forces', forces_key)):
-        if require_labels or frames.count(label):
-            frames.check_complete(label, key)
-    _check_same_kind(frames.labels['smearing'])
-    if names is None and use_names and None not in frames.names:
-        names = [str(name) for name in frames.names]
-    given_names: Any = None if names is None else np.array(names, dtype=np.str_)
-    blank = np.full(6, np.nan)
-    stresses = [blank if stress is None else stress for stress in frames.labels['stress']]
-    return LabelledStructures(
-        numbers=np.concatenate(frames.numbers),
-        positions=np.concatenate(frames.positions),
-        cells=np.array(frames.cells),
-        pbc=np.array(frames.pbc),
-        offsets=np.concatenate([[0], np.cumsum([len(numbers) for numbers in frames.numbers])]),
-        energy=np.array(frames.labels['energy'], dtype=np.float64) if frames.count('energy') else None,
-        forces=np.concatenate(frames.labels['forces']) if frames.count('forces') else None,
-        stress=np.array(stresses) if frames.count('stress') else None,
-        names=given_names,
+    parts = parts_from_atoms(
+        atoms,
+        names=names,
+        require_labels=require_labels,
+        energy_key=energy_key,
+        forces_key=forces_key,
+        stress_key=stress_key,
+        use_names=use_names,
     )
+    return next(parts)
 
 
-class _Frames:
-    """What is kept of structures that come one by one: their arrays, without the objects that brought them."""
+def parts_from_atoms(
+    atoms: Iterable[ase.Atoms],
+    *,
+    names: Sequence[str] | None = None,
+    require_labels: bool = True,
+    energy_key: str | None = None,
+    forces_key: str | None = None,
+    stress_key: str | None = None,
+    use_names: bool = True,
+    max_bytes: int | None = None,
+) -> Iterator[LabelledStructures]:
+    """Yield the same in parts, of which one at a time needs to be in memory.
 
-    def __init__(self) -> None:
-        self.numbers: list[NDArray[np.int64]] = []
-        self.positions: list[NDArray[np.float64]] = []
-        self.cells: list[NDArray[np.float64]] = []
-        self.pbc: list[NDArray[np.bool_]] = []
-        self.names: list[str | None] = []
-        self.labels: dict[str, list[Any]] = {label: [] for label in ('energy', 'forces', 'stress', 'smearing')}
-        self._first_missing: dict[str, str] = {}
-
-    def add(self, image: ase.Atoms, labels: Mapping[str, Any]) -> None:
-        """Take a structure and its labels, ``None`` being one that is missing."""
-        for label, values in self.labels.items():
-            if labels[label] is None and label not in self._first_missing:
-                self._first_missing[label] = _description(image, row=len(self.numbers))
-            values.append(labels[label])
-        self.numbers.append(image.numbers)
-        self.positions.append(image.positions)
-        self.cells.append(image.cell.array)
-        self.pbc.append(image.pbc)
-        self.names.append(str(image.info['name']) if 'name' in image.info else None)
-
-    def count(self, label: str) -> int:
-        """Return how many structures have a label."""
-        return sum(value is not None for value in self.labels[label])
-
-    def check_complete(self, label: str, key: str | None) -> None:
-        """Check that no structure lacks a label.
-
-        :param key: under which it was looked for, if under no usual one.
-        :raises DatasetError: if one does.
-        """
-        total = len(self.numbers)
-        missing = total - self.count(label)
-        if missing:
-            asked = f' under the key `{key}`' if key else ''
-            raise DatasetError(
-                f'{missing} of {total} structures have no {label}{asked}, the first is {self._first_missing[label]}'
-            )
+    :param max_bytes: size of a part; without, there is one.
+    :raises DatasetError: as :func:`structures_from_atoms`, at the end for what is known only then; and if some parts
+        have names and others have not.
+    """
+    keys = {'energy': energy_key, 'forces': forces_key}
+    collector = Collector(keys, names=names, use_names=use_names, require_labels=require_labels)
+    for row, image in enumerate(atoms):
+        if max_bytes is not None and collector.nbytes >= max_bytes and collector.incomplete is None:
+            yield collector.hand_out()
+        collector.add(image, _labels(image, row, energy_key, forces_key, stress_key))
+    collector.check()
+    yield collector.hand_out()
 
 
 def iter_atoms(structures: LabelledStructures) -> Iterator[ase.Atoms]:
@@ -239,21 +207,6 @@ def _smearing_contribution(results: dict[str, Any], info: dict[str, Any], row: i
     return _number(place['free_energy'], row) - _number(place['energy'], row)
 
 
-def _check_same_kind(contributions: Sequence[float | None]) -> None:
-    """Check that energies with and without the contribution of smearing are not mixed.
-
-    :raises DatasetError: if some structures have a free energy that differs from their energy, and others only one.
-    """
-    alone = [row for row, value in enumerate(contributions) if value is None]
-    smeared = [row for row, value in enumerate(contributions) if value is not None and abs(value) > SMEARING_TOLERANCE]
-    if alone and smeared:
-        raise DatasetError(
-            f'structure {smeared[0]} has a free energy besides another energy, and structure {alone[0]} has only one '
-            'energy, so it is not certain that they are of the same kind; choose one with `energy_key`, or give the '
-            'structures without the energies that are not meant'
-        )
-
-
 def _number(energy: Any, row: int) -> float:
     try:
         return float(energy)
@@ -280,9 +233,3 @@ def _checked_stress(stress: Any, row: int) -> NDArray[np.float64]:
         return voigt(stress)
     except (TypeError, ValueError) as exception:
         raise DatasetError(f'structure {row}: {exception}') from exception
-
-
-def _description(image: ase.Atoms, row: int) -> str:
-    name = image.info.get('name', image.get_chemical_formula())
-    found = sorted({*image.info, *image.arrays} - {'numbers', 'positions', 'name'})
-    return f'structure {row} (`{name}`); other values that it holds: {", ".join(found) or "none"}'

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aiida_autopipec.pacemaker.dataset.atoms import ENERGY_KEYS, FORCES_KEYS, structures_from_atoms
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.atoms import ENERGY_KEYS, FORCES_KEYS, parts_from_atoms
+from aiida_autopipec.pacemaker.dataset.storage import MAX_SHARD_BYTES
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import structures_from_frame
 from aiida_autopipec.pacemaker.pickles import read_frame
@@ -75,12 +76,71 @@ def read_structures(path: Path, options: ImportOptions | None = None) -> tuple[L
     :return: the structures, and a report of the format, of where labels come from, and of what was left out.
     :raises InputError: if the file cannot be read, is not safe, or a label is missing or wrong.
     """
-    options = options or ImportOptions()
-    if not path.is_file():
-        raise FileFormatError(f'there is no file `{path}`')
-    if path.name.endswith(PICKLE_SUFFIXES):
-        return _read_table(path, options)
-    return _read_with_ase(path, options)
+    reader = PartReader(path, options)
+    parts = list(reader)
+    return parts[0] if len(parts) == 1 else concatenate(parts), reader.report
+
+
+class PartReader:
+    """A file of any supported format that is read part by part; tables, which pickles are, as a whole."""
+
+    def __init__(self, path: Path, options: ImportOptions | None = None, max_bytes: int = MAX_SHARD_BYTES) -> None:
+        """Look for the file.
+
+        :param max_bytes: size of a part in memory.
+        :raises FileFormatError: if there is no such file.
+        """
+        if not path.is_file():
+            raise FileFormatError(f'there is no file `{path}`')
+        self._path = path
+        self._options = options or ImportOptions()
+        self._max_bytes = max_bytes
+        self.report: dict[str, Any] = {}
+        """Of the format, of where labels come from, and of what was left out; complete when all parts were read."""
+
+    def __iter__(self) -> Iterator[LabelledStructures]:
+        """Yield the parts.
+
+        :raises InputError: if the file cannot be read, is not safe, or a label is missing or wrong; when all was read
+            for what is known only then.
+        """
+        if self._path.name.endswith(PICKLE_SUFFIXES):
+            structures, self.report = _read_table(self._path, self._options)
+            yield structures
+        else:
+            yield from self._read_with_ase()
+
+    def _read_with_ase(self) -> Iterator[LabelledStructures]:
+        from ase.io.formats import filetype
+
+        path, options = self._path, self._options
+        with _reading(path, options):
+            kind = options.format or filetype(path.as_posix())
+        if kind in REFUSED_FORMATS:
+            raise UnsafeFileError(
+                f'`{path.name}` is not read as {kind}: that format {REFUSED_FORMATS[kind]}; convert it to extxyz'
+            )
+        frames = _iter_frames(path, kind, options)
+        first = next(frames, None)
+        parts = parts_from_atoms(
+            frames if first is None else itertools.chain([first], frames),
+            require_labels=options.require_labels,
+            energy_key=options.energy_key,
+            forces_key=options.forces_key,
+            stress_key=options.stress_key,
+            use_names=options.names != 'content',
+            max_bytes=self._max_bytes,
+        )
+        n_frames = 0
+        for part in parts:
+            n_frames += len(part)
+            self.report = {
+                'format': kind,
+                'frames': n_frames,
+                'energy': 'none' if part.energy is None else options.energy_key or _name_of_energy(first),
+                'forces': 'none' if part.forces is None else options.forces_key or FORCES_KEYS[0],
+            }
+            yield part
 
 
 def _read_table(path: Path, options: ImportOptions) -> tuple[LabelledStructures, dict[str, Any]]:
@@ -96,34 +156,6 @@ def _read_table(path: Path, options: ImportOptions) -> tuple[LabelledStructures,
         # ACEDataset.load_dataset, python-ace 0.4.0rc1
         structures = structures.replace(names=np.array([f'{path.name}:{row}' for row in range(len(structures))]))
     return structures, {'format': 'pacemaker', **report}
-
-
-def _read_with_ase(path: Path, options: ImportOptions) -> tuple[LabelledStructures, dict[str, Any]]:
-    from ase.io.formats import filetype
-
-    with _reading(path, options):
-        kind = options.format or filetype(path.as_posix())
-    if kind in REFUSED_FORMATS:
-        raise UnsafeFileError(
-            f'`{path.name}` is not read as {kind}: that format {REFUSED_FORMATS[kind]}; convert it to extxyz'
-        )
-    frames = _iter_frames(path, kind, options)
-    first = next(frames, None)
-    structures = structures_from_atoms(
-        frames if first is None else itertools.chain([first], frames),
-        require_labels=options.require_labels,
-        energy_key=options.energy_key,
-        forces_key=options.forces_key,
-        stress_key=options.stress_key,
-        use_names=options.names != 'content',
-    )
-    report = {
-        'format': kind,
-        'frames': len(structures),
-        'energy': 'none' if structures.energy is None else options.energy_key or _name_of_energy(first),
-        'forces': 'none' if structures.forces is None else options.forces_key or FORCES_KEYS[0],
-    }
-    return structures, report
 
 
 def _iter_frames(path: Path, kind: str, options: ImportOptions) -> Iterator[ase.Atoms]:

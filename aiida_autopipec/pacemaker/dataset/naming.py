@@ -7,19 +7,23 @@ from numpy.typing import NDArray
 
 
 def content_names(
-    numbers: NDArray[np.int32], offsets: NDArray[np.int64], fingerprints: NDArray[np.bytes_]
+    numbers: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    fingerprints: NDArray[np.bytes_],
+    seen: dict[str, int] | None = None,
 ) -> NDArray[np.str_]:
     """Name each structure after its formula and geometry, e.g. ``Al4-0f3c2a91b7d4``; number repeated geometries.
 
     :param numbers: ``(a,)`` atomic numbers.
     :param offsets: ``(n + 1,)`` where the atoms of each structure begin.
     :param fingerprints: ``(n,)`` hashes of the geometries.
+    :param seen: how often each name was given in parts before this one; counted on.
     :return: ``(n,)``.
     """
     from ase.formula import Formula
 
     formulas: dict[bytes, str] = {}
-    seen: dict[str, int] = {}
+    seen = {} if seen is None else seen
     names = []
     for begin, end, digest in zip(offsets[:-1], offsets[1:], fingerprints, strict=True):
         composition = np.sort(numbers[begin:end])

@@ -195,6 +195,8 @@ def test_names_come_from_info_if_all_have_one() -> None:
     names = LabelledStructures.from_atoms([first, second]).names.tolist()
     assert all(name.startswith('AlCu-') for name in names)
     assert LabelledStructures.from_atoms([first, second], names=['p', 'q']).names.tolist() == ['p', 'q']
+    with pytest.raises(DatasetError, match='3 `names` for 2 structures'):
+        LabelledStructures.from_atoms([first, second], names=['p', 'q', 'r'])
 
 
 def test_dataframe_holds_what_pacemaker_reads(mixed: LabelledStructures) -> None:

@@ -18,8 +18,8 @@ import pytest
 from ase.io.bundletrajectory import BundleTrajectory
 from ase.io.formats import ioformats
 
-from aiida_autopipec.pacemaker.dataset.files import REFUSED_FORMATS, ImportOptions, read_structures
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.files import REFUSED_FORMATS, ImportOptions, PartReader, read_structures
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import save_to_pacemaker_format
 
@@ -208,3 +208,65 @@ def test_a_table_without_names_gets_those_that_pacemaker_gives_it(tmp_path, make
     pd.DataFrame(columns).to_pickle(path, compression='gzip', protocol=4)
     structures, _ = read_structures(path, ImportOptions(names='pacemaker'))
     assert structures.names.tolist() == ['mine.pckl.gzip:0', 'mine.pckl.gzip:1', 'mine.pckl.gzip:2']
+
+
+def sized_parts(path: Path, **given: Any) -> list[LabelledStructures]:
+    """Read a file in the smallest parts that there are."""
+    return list(PartReader(path, options(**given), max_bytes=1))
+
+
+@pytest.mark.parametrize('names', ['file', 'content'])
+def test_parts_are_the_whole(mixed: LabelledStructures, tmp_path: Path, names: str) -> None:
+    """What is read structure by structure is what is read at once, also the numbers behind repeated names."""
+    path = tmp_path / 'd.extxyz'
+    images = mixed.to_atoms()
+    if names == 'content':
+        images += images[:2]
+    ase.io.write(path, images)
+    reader = PartReader(path, options(names=names), max_bytes=1)
+    parts = list(reader)
+    whole, report = read_structures(path, options(names=names))
+    assert [len(part) for part in parts] == [1] * len(images)
+    assert reader.report == report
+    assert concatenate(parts).content_hash == whole.content_hash
+    assert concatenate(parts).names.tolist() == whole.names.tolist()
+
+
+def test_names_of_later_parts_may_not_be_missing(tmp_path: Path) -> None:
+    """Where names were handed out already, a structure without one is an error that says what to do."""
+    path = tmp_path / 'd.extxyz'
+    named, bare = (ase.Atoms('Al', info={'energy': 0.0, **name}) for name in ({'name': 'a'}, {}))
+    for image in (named, bare):
+        image.arrays['forces'] = np.zeros((1, 3))
+    ase.io.write(path, [named, named, bare])
+    with pytest.raises(DatasetError, match=r'structure 2 has no name.*`names` to `content`'):
+        sized_parts(path)
+    assert len(sized_parts(path, names='content')) == 3
+    assert [part.names[0] for part in sized_parts(path, names='content')][1:] == [
+        f'{read_structures(path)[0].names[0]}-{number}' for number in (2, 3)
+    ]
+
+
+def test_labels_missing_in_later_parts_are_counted(tmp_path: Path) -> None:
+    """A missing label is an error when all was read: the sentence says how many lack it, and which is the first."""
+    path = tmp_path / 'd.extxyz'
+    images = [ase.Atoms('Al', info={'energy': 0.0} if labelled else {}) for labelled in (1, 1, 0, 1, 0)]
+    for image in images:
+        image.arrays['forces'] = np.zeros((1, 3))
+    ase.io.write(path, images)
+    for required in (True, False):
+        with pytest.raises(DatasetError, match='2 of 5 structures have no energy, the first is structure 2'):
+            sized_parts(path, require_labels=required)
+    ase.io.write(path, [image for image in images if not image.calc and 'energy' not in image.info])
+    assert [part.energy for part in sized_parts(path, require_labels=False)] == [None, None]
+
+
+def test_kinds_of_energies_may_not_change_between_parts(tmp_path: Path) -> None:
+    """Energies with the contribution of smearing and others are refused also when they are far apart."""
+    path = tmp_path / 'd.extxyz'
+    images = [ase.Atoms('Al', info={'energy': 0.0}), ase.Atoms('Al', info={'energy': 0.0, 'free_energy': -1.0})]
+    for image in images:
+        image.arrays['forces'] = np.zeros((1, 3))
+    ase.io.write(path, images)
+    with pytest.raises(DatasetError, match='same kind'):
+        sized_parts(path)
