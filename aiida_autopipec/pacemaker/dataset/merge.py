@@ -120,11 +120,10 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     copies = np.flatnonzero(original != np.arange(n))
     disputed = np.isin(original[copies], original[copies[~agreeing[copies]]])
     settled, unsettled = copies[~disputed], copies[disputed]
-    decisions = _Decisions(
-        pool, on_conflict, agreeing, dict(zip(settled.tolist(), original[settled].tolist(), strict=True))
-    )
+    duplicates = dict(zip(settled.tolist(), original[settled].tolist(), strict=True))
+    decisions = _Decisions(pool, on_conflict, agreeing, duplicates)
     first = original[unsettled]
-    for place in np.lexsort([unsettled, first, pool.parts_of(first)]).tolist():  # each part is read as seldom as can be
+    for place in np.lexsort([unsettled, first]).tolist():  # in the order of parts, which are read again otherwise
         decisions.decide(int(unsettled[place]), int(first[place]))
     keep = np.ones(n, dtype=bool)
     keep[list(decisions.out)] = False
@@ -157,9 +156,8 @@ class _Decisions:
         self.out = set(duplicates)
         """Rows that do not stay."""
         self._pool, self._on_conflict, self._agreeing = pool, on_conflict, agreeing
-        self._known: dict[
-            int, list[int]
-        ] = {}  # by the first of equal ones: those that stay, one for each set of labels
+        # by the first of equal structures: those that stay, one for each set of labels
+        self._known: dict[int, list[int]] = {}
 
     def decide(self, row: int, first: int) -> None:
         """Decide about a copy.
