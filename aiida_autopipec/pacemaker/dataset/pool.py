@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -77,17 +78,15 @@ class Pool:
         :return: which of the pairs, and their structures.
         """
         self._recent.clear()
+        width = max(1, MAX_LOADED - 1)
         parts_a, parts_b = self.parts_of(first), self.parts_of(second)
-        blocks = parts_a // max(1, MAX_LOADED - 1)
-        order = np.lexsort([parts_a, parts_b, blocks])
+        order = np.lexsort([parts_a, parts_b, parts_a // width])
         keys = np.column_stack([parts_a, parts_b])[order]
+        bounds = [0, *(np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1).tolist(), len(order)]
         held: dict[int, LabelledStructures] = {}
-        for chosen in np.split(order, np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1) if order.size else []:
-            a, b = int(parts_a[chosen[0]]), int(parts_b[chosen[0]])
-            staying = [
-                number for number in held if number == b or number // max(1, MAX_LOADED - 1) == blocks[chosen[0]]
-            ]
-            held = {number: held[number] for number in staying}
+        for begin, end in itertools.pairwise(bounds if len(order) else []):
+            chosen, (a, b) = order[begin:end], keys[begin].tolist()
+            held = {number: part for number, part in held.items() if number // width == a // width or number == b}
             for number in {a, b} - set(held):
                 held[number] = self._parts[number].load()
             yield chosen, Pairs(held[a], first[chosen] - self._bounds[a], held[b], second[chosen] - self._bounds[b])
