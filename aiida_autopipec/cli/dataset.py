@@ -53,12 +53,12 @@ def cmd_import(files: tuple[Path, ...], label: str, group: str | None, **stated:
     from aiida.orm import Dict, SinglefileData
 
     from aiida_autopipec.calculations.functions.convert import import_dataset
-    from aiida_autopipec.pacemaker.dataset.files import ImportOptions, read_structures
+    from aiida_autopipec.pacemaker.dataset.files import ImportOptions, check_file
 
     parameters = {key: value for key, value in stated.items() if value is not None}
     with blame('FILES'):
         for path in files:  # all are read before a node is stored: what is wrong leaves nothing behind
-            read_structures(path, ImportOptions.from_mapping(parameters))
+            check_file(path, ImportOptions.from_mapping(parameters))
     for path in files:
         node = SinglefileData(path.absolute())
         node.label = path.name

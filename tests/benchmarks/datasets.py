@@ -68,7 +68,8 @@ class Stopwatch:
         yield
         self.seconds = time.perf_counter() - start
         self.cpu_seconds = _cpu_seconds() - cpu
-        # of children the largest so far is known: that of the warm-up is what one without data takes
+        # of children the largest so far is known, and what this process had when it started it counts as theirs:
+        # that of the warm-up, which began as small, is what one without data takes
         self.peak_bytes = max(0, _memory('VmHWM') - before, _memory_of_children() - of_children)
 
 

@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ase.io
@@ -38,11 +39,18 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Make a home folder with a short name: the sockets of brokers are below it, and allow 107 characters."""
+    with tempfile.TemporaryDirectory(prefix='h') as folder:
+        yield Path(folder)
+
+
 @pytest.mark.pacemaker
 @pytest.mark.daemon
-def test_demo_trains_a_potential_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_demo_trains_a_potential_and_leaves_nothing_else(home: Path, tmp_path: Path) -> None:
     """The demo ends with 0, shows steps and errors, writes every file, and leaves the user's configuration alone."""
-    home, output = tmp_path / 'home', tmp_path / 'results'
+    output = tmp_path / 'results'
     (home / 'tmp').mkdir(parents=True)
     (home / '.aiida').mkdir()
     (home / '.aiida' / 'config.json').write_text('{"mine": true}')
@@ -87,12 +95,12 @@ def test_demo_trains_a_potential_and_leaves_nothing_else(tmp_path: Path) -> None
 
 @pytest.mark.pacemaker
 @pytest.mark.daemon
-def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_process(home: Path, tmp_path: Path) -> None:
     """A demo that is told to end stops its daemon and its jobs, removes its profile, and says so."""
-    (tmp_path / 'tmp').mkdir()
+    (home / 'tmp').mkdir()
     process = subprocess.Popen(
         [EXECUTABLE, 'demo', '--output', tmp_path / 'results'],
-        env=environment(tmp_path),
+        env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -104,8 +112,8 @@ def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == 'Error: interrupted; the daemon is stopped\n'
-    assert list((tmp_path / 'tmp').glob('autopipec-demo-*')) == []
-    assert processes_with(str(tmp_path / 'tmp')) == []
+    assert list((home / 'tmp').glob('autopipec-demo-*')) == []
+    assert processes_with(str(home / 'tmp')) == []
 
 
 @pytest.mark.pacemaker

@@ -28,6 +28,7 @@ from aiida_autopipec.pacemaker.dataset.frames import ArrayOfFrames, Frames, divi
 from aiida_autopipec.pacemaker.dataset.merge import merged_parts, plan_merge
 from aiida_autopipec.pacemaker.dataset.periodic import PeriodicPart
 from aiida_autopipec.pacemaker.dataset.single import SingleStructure, structures_from_singles
+from aiida_autopipec.pacemaker.dataset.storage import MAX_SHARD_BYTES
 from aiida_autopipec.pacemaker.errors import DatasetError
 from aiida_autopipec.pacemaker.formats import SUFFIX, save_shards
 
@@ -104,7 +105,7 @@ def import_dataset(file: SinglefileData, parameters: Dict | None = None) -> dict
         path = Path(folder) / Path(file.filename).name
         with file.open(mode='rb') as source, path.open('wb') as target:
             shutil.copyfileobj(source, target)
-        reader = PartReader(path, options)
+        reader = PartReader(path, options, MAX_SHARD_BYTES)
         parts = (part.replace(sources=np.full(len(part), file.uuid)) for part in reader)
         return {'dataset': PaceDatasetData.from_structures(parts), 'report': Dict(reader.report)}
 

@@ -48,41 +48,44 @@ def structures_from_atoms(
     :param use_names: whether names in ``atoms.info`` count.
     :raises DatasetError: if a label is missing, not finite or of the wrong shape; the message names the structure.
     """
-    parts = parts_from_atoms(
-        atoms,
-        names=names,
-        require_labels=require_labels,
-        energy_key=energy_key,
-        forces_key=forces_key,
-        stress_key=stress_key,
-        use_names=use_names,
-    )
-    return next(parts)
+    keys = (energy_key, forces_key, stress_key)
+    collector = Collector(keys, names=names, use_names=use_names, require_labels=require_labels)
+    (structures,) = _parts(atoms, collector, keys, max_bytes=None)
+    return structures
 
 
 def parts_from_atoms(
     atoms: Iterable[ase.Atoms],
     *,
-    names: Sequence[str] | None = None,
-    require_labels: bool = True,
-    energy_key: str | None = None,
-    forces_key: str | None = None,
-    stress_key: str | None = None,
-    use_names: bool = True,
-    max_bytes: int | None = None,
+    max_bytes: int | None,
+    require_labels: bool,
+    energy_key: str | None,
+    forces_key: str | None,
+    stress_key: str | None,
+    use_names: bool,
 ) -> Iterator[LabelledStructures]:
     """Yield the same in parts, of which one at a time needs to be in memory.
 
     :param max_bytes: size of a part; without, there is one.
-    :raises DatasetError: as :func:`structures_from_atoms`, at the end for what is known only then; and if some parts
-        have names and others have not.
+    :raises DatasetError: as :func:`structures_from_atoms`, at the end for what is known only then; and if the first
+        part has names and a later structure has none.
     """
-    keys = {'energy': energy_key, 'forces': forces_key}
-    collector = Collector(keys, names=names, use_names=use_names, require_labels=require_labels)
+    keys = (energy_key, forces_key, stress_key)
+    collector = Collector(keys, names=None, use_names=use_names, require_labels=require_labels)
+    return _parts(atoms, collector, keys, max_bytes)
+
+
+_Keys = tuple[str | None, str | None, str | None]
+"""Under which energies, forces and stresses are looked for, if under no usual ones."""
+
+
+def _parts(
+    atoms: Iterable[ase.Atoms], collector: Collector, keys: _Keys, max_bytes: int | None
+) -> Iterator[LabelledStructures]:
     for row, image in enumerate(atoms):
-        if max_bytes is not None and collector.nbytes >= max_bytes and collector.incomplete is None:
+        if max_bytes is not None and collector.incomplete is None and not collector.has_room(image, max_bytes):
             yield collector.hand_out()
-        collector.add(image, _labels(image, row, energy_key, forces_key, stress_key))
+        collector.add(image, _labels(image, row, *keys))
     collector.check()
     yield collector.hand_out()
 

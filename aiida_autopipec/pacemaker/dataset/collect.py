@@ -9,7 +9,6 @@ import ase
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.fingerprint import structure_fingerprints
 from aiida_autopipec.pacemaker.dataset.naming import content_names
 from aiida_autopipec.pacemaker.dataset.storage import size_of
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
@@ -24,15 +23,17 @@ class Collector:
     """Takes structures and their labels, hands out parts, and knows what has to hold for all of them."""
 
     def __init__(
-        self, keys: Mapping[str, str | None], *, names: Sequence[str] | None, use_names: bool, require_labels: bool
+        self, keys: Sequence[str | None], *, names: Sequence[str] | None, use_names: bool, require_labels: bool
     ) -> None:
         """Begin with nothing.
 
         :param keys: under which energies and forces are looked for, if under no usual ones.
-        :param names: of all structures to come; without, those that they bring, if every one does and ``use_names``.
+        :param names: of all structures, which are one part then; without, those that they bring, if every one does and
+            ``use_names``.
         :param require_labels: whether energies and forces have to be there; else either may be missing altogether.
         """
-        self._keys, self._given_names, self._require_labels = keys, names, require_labels
+        self._keys = dict(zip(_NEEDED, keys, strict=False))
+        self._given_names, self._require_labels = names, require_labels
         self._use_names = use_names
         self._rows = 0
         self._done = 0
@@ -43,10 +44,10 @@ class Collector:
         self._smeared: int | None = None
         self._part = _Frames()
 
-    @property
-    def nbytes(self) -> int:
-        """About how many bytes the part takes that is not handed out yet."""
-        return size_of(len(self._part.numbers), self._part.n_atoms)
+    def has_room(self, image: ase.Atoms, max_bytes: int) -> bool:
+        """Tell whether a structure fits into the part that is not handed out yet, or comes into it in any case."""
+        part = self._part
+        return not part.numbers or size_of(len(part.numbers) + 1, part.n_atoms + len(image)) <= max_bytes
 
     def add(self, image: ase.Atoms, labels: Mapping[str, Any]) -> None:
         """Take a structure and its labels, ``None`` being one that is missing.
@@ -109,7 +110,7 @@ class Collector:
         self._part, self._done = _Frames(), self._rows
         fields = part.fields()
         if self._given_names is not None:
-            return LabelledStructures(**fields, names=np.array(self._given_names[begin : self._rows], dtype=np.str_))
+            return LabelledStructures(**fields, names=np.array(self._given_names, dtype=np.str_))
         if self._use_names and None in part.names:
             if begin:
                 raise DatasetError(
@@ -119,10 +120,9 @@ class Collector:
             self._use_names = False
         if self._use_names:
             return LabelledStructures(**fields, names=np.array(part.names, dtype=np.str_))
-        arrays = {name: fields[name] for name in ('numbers', 'positions', 'cells', 'pbc', 'offsets')}
-        fingerprints = structure_fingerprints(**arrays)
-        names = content_names(fields['numbers'], fields['offsets'], fingerprints, self._seen)
-        return LabelledStructures(**fields, names=names).know(fingerprints=fingerprints)
+        structures = LabelledStructures(**fields)
+        names = content_names(structures.numbers, structures.offsets, structures.fingerprints, self._seen)
+        return structures.replace(names=names)
 
 
 class _Frames:

@@ -63,7 +63,8 @@ class Pairs:
     def same_labels(self) -> Mask:
         """Return ``(m,)`` which copies of one structure carry the same labels, within the tolerances of this module.
 
-        A stress that only one of them has is no difference. Weights count as labels.
+        A stress that only one of them has is no difference, so a merge keeps the first of them with or without it.
+        Weights count as labels.
         """
         same: Mask = np.ones(len(self.rows_a), dtype=bool)
         for field, tolerance in _OF_STRUCTURES.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different
-from aiida_autopipec.pacemaker.dataset.compare import Pairs
-from aiida_autopipec.pacemaker.dataset.pool import Pool, Rows
+from aiida_autopipec.pacemaker.dataset.compare import Mask, Pairs, Rows
+from aiida_autopipec.pacemaker.dataset.pool import Pool
 
 Look = Callable[[Rows, Pairs], None]
 
@@ -57,8 +57,24 @@ def _divide(pool: Pool, original: Rows, others: Rows, look: Look | None) -> None
     firsts: dict[int, list[int]] = {}  # by the first structure of the hash: the firsts of the other kinds
     for row in others.tolist():
         known = firsts.setdefault(int(original[row]), [])
-        original[row] = next((first for first in known if pool.pair(first, row).same_geometry().all()), row)
-        if original[row] == row:
+        same = first_with(pool, row, known, Pairs.same_geometry)
+        if same is None:
+            original[row] = row
             known.append(row)
-        elif look is not None:
-            look(np.array([row]), pool.pair(int(original[row]), row))
+            continue
+        original[row] = same
+        if look is not None:
+            for _, pairs in pool.pairs_with(row, [same]):
+                look(np.array([row]), pairs)
+
+
+def first_with(pool: Pool, row: int, others: Sequence[int], alike: Callable[[Pairs], Mask]) -> int | None:
+    """Return the first of other structures that is like one in some respect.
+
+    :param row: of the one.
+    :param others: rows of the others.
+    :param alike: says of pairs which are.
+    """
+    found = [chosen[alike(pairs)] for chosen, pairs in pool.pairs_with(row, others)]
+    places = np.concatenate([np.zeros(0, dtype=np.int64), *found])
+    return others[int(places.min())] if len(places) else None

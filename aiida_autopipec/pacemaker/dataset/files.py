@@ -12,8 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiida_autopipec.pacemaker.dataset.atoms import ENERGY_KEYS, FORCES_KEYS, parts_from_atoms
+from aiida_autopipec.pacemaker.dataset.checks import check_unique_names
 from aiida_autopipec.pacemaker.dataset.storage import MAX_SHARD_BYTES
-from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import ConfigError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import structures_from_frame
 from aiida_autopipec.pacemaker.pickles import read_frame
@@ -77,17 +78,25 @@ def read_structures(path: Path, options: ImportOptions | None = None) -> tuple[L
     :raises InputError: if the file cannot be read, is not safe, or a label is missing or wrong.
     """
     reader = PartReader(path, options)
-    parts = list(reader)
-    return parts[0] if len(parts) == 1 else concatenate(parts), reader.report
+    (structures,) = reader
+    return structures, reader.report
+
+
+def check_file(path: Path, options: ImportOptions | None = None) -> None:
+    """Read a file part by part, and keep nothing but names.
+
+    :raises InputError: as :func:`read_structures`.
+    """
+    check_unique_names(np.concatenate([part.names for part in PartReader(path, options, MAX_SHARD_BYTES)]))
 
 
 class PartReader:
-    """A file of any supported format that is read part by part; tables, which pickles are, as a whole."""
+    """A file of any supported format that is read part by part, where ASE reads frame by frame; tables as a whole."""
 
-    def __init__(self, path: Path, options: ImportOptions | None = None, max_bytes: int = MAX_SHARD_BYTES) -> None:
+    def __init__(self, path: Path, options: ImportOptions | None = None, max_bytes: int | None = None) -> None:
         """Look for the file.
 
-        :param max_bytes: size of a part in memory.
+        :param max_bytes: size of a part in memory; without, there is one part.
         :raises FileFormatError: if there is no such file.
         """
         if not path.is_file():

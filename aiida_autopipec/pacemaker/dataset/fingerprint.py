@@ -24,7 +24,7 @@ TEXT_DECIMALS = 8
 _STEPS = 100
 """Lengths are compared after rounding to so many units of the last of these decimals, 1e-6 Å."""
 
-_BLOCK_ATOMS = 16384
+BLOCK_ATOMS = 16384
 """Atoms whose rounded coordinates are in memory at once: half a megabyte stays in the processor's cache."""
 
 _ROW_FIELDS = ('cells', 'energy', 'energy_corrected', 'stress', 'energy_weights')
@@ -65,7 +65,7 @@ def blocks_of_one_size(sizes: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[
     """
     for size in np.unique(sizes).tolist():
         structures = np.flatnonzero(sizes == size)
-        step = max(1, _BLOCK_ATOMS // size)
+        step = max(1, BLOCK_ATOMS // size)
         for begin in range(0, len(structures), step):
             yield size, structures[begin : begin + step]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.checks import all_different, check_same_labels
-from aiida_autopipec.pacemaker.dataset.compare import Pairs
-from aiida_autopipec.pacemaker.dataset.copies import originals
-from aiida_autopipec.pacemaker.dataset.pool import Pool, Rows
+from aiida_autopipec.pacemaker.dataset.compare import Pairs, Rows
+from aiida_autopipec.pacemaker.dataset.copies import first_with, originals
+from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
 from aiida_autopipec.pacemaker.errors import DatasetError
 
@@ -122,9 +122,14 @@ def plan_merge(parts: Sequence[Mergeable], on_conflict: OnConflict = 'error') ->
     settled, unsettled = copies[~disputed], copies[disputed]
     duplicates = dict(zip(settled.tolist(), original[settled].tolist(), strict=True))
     decisions = _Decisions(pool, on_conflict, agreeing, duplicates)
-    first = original[unsettled]
-    for place in np.lexsort([unsettled, first]).tolist():  # in the order of parts, which are read again otherwise
-        decisions.decide(int(unsettled[place]), int(first[place]))
+    groups: dict[int, list[int]] = {}
+    for row, first in zip(unsettled.tolist(), original[unsettled].tolist(), strict=True):
+        groups.setdefault(first, []).append(row)
+    # in the order of the parts that they are in, so that these need not be read again and again
+    for first, rows in sorted(
+        groups.items(), key=lambda group: pool.parts_of(np.array([group[0], *group[1]])).tolist()
+    ):
+        decisions.decide(first, rows)
     keep = np.ones(n, dtype=bool)
     keep[list(decisions.out)] = False
     bounds = np.cumsum([0, *map(len, parts)])
@@ -156,33 +161,36 @@ class _Decisions:
         self.out = set(duplicates)
         """Rows that do not stay."""
         self._pool, self._on_conflict, self._agreeing = pool, on_conflict, agreeing
-        # by the first of equal structures: those that stay, one for each set of labels
-        self._known: dict[int, list[int]] = {}
 
-    def decide(self, row: int, first: int) -> None:
-        """Decide about a copy.
+    def decide(self, first: int, rows: Sequence[int]) -> None:
+        """Decide about the copies of a structure.
 
-        :param first: the first structure that it equals.
-        :raises DatasetError: if it has other labels, and that is an error.
+        :param first: its row.
+        :param rows: of all copies, in ascending order.
+        :raises DatasetError: if one has other labels, and that is an error.
         """
-        known = self._known.setdefault(first, [first])
-        equal = next((place for place in known if self._same_labels(place, row, first)), None)
-        if equal is not None:
-            self.out.add(row)
-            self.duplicates[row] = equal
-            return
-        if self._on_conflict == 'error':
-            raise DatasetError(_conflict_sentence(self._pool, known[0], row))
-        self.conflicts[row] = known[0]
-        if self._on_conflict == 'keep_first':
-            self.out.add(row)
-            return
-        if self._on_conflict == 'keep_last':
-            self.out.add(known.pop())
-        known.append(row)
+        known = [first]  # those that stay, one for each set of labels
+        for row in rows:
+            equal = self._with_same_labels(known, row, first)
+            if equal is not None:
+                self.out.add(row)
+                self.duplicates[row] = equal
+                continue
+            if self._on_conflict == 'error':
+                raise DatasetError(_conflict_sentence(self._pool, known[0], row))
+            self.conflicts[row] = known[0]
+            if self._on_conflict == 'keep_first':
+                self.out.add(row)
+                continue
+            if self._on_conflict == 'keep_last':
+                self.out.add(known.pop())
+            known.append(row)
 
-    def _same_labels(self, place: int, row: int, first: int) -> bool:
-        return bool(self._agreeing[row]) if place == first else bool(self._pool.pair(place, row).same_labels().all())
+    def _with_same_labels(self, known: Sequence[int], row: int, first: int) -> int | None:
+        if known[0] == first and self._agreeing[row]:
+            return first
+        others = known[1:] if known[0] == first else known
+        return first_with(self._pool, row, others, Pairs.same_labels) if others else None
 
 
 def apply_merge(parts: Sequence[LabelledStructures], report: MergeReport) -> LabelledStructures:

@@ -10,13 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_autopipec.pacemaker.dataset.compare import Pairs
+from aiida_autopipec.pacemaker.dataset.compare import Pairs, Rows
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
 MAX_LOADED = 8
 """Parts in memory at a time."""
-
-Rows = NDArray[np.int64]
 
 
 class Loadable(Protocol):
@@ -42,7 +40,7 @@ class Pool:
 
     def part_of(self, row: int) -> int:
         """Return the number of the part that a structure is in."""
-        return int(np.searchsorted(self._bounds, row, side='right')) - 1
+        return int(self.parts_of(np.array(row)))
 
     def find(self, row: int) -> tuple[LabelledStructures, int]:
         """Return the part that a structure is in, and its row there."""
@@ -63,10 +61,18 @@ class Pool:
             found.append(part.positions[part.offsets[place] : part.offsets[place + 1]])
         return np.stack(found)
 
-    def pair(self, first: int, second: int) -> Pairs:
-        """Return one pair of structures, for comparison."""
-        (a, row_a), (b, row_b) = self.find(first), self.find(second)
-        return Pairs(a, np.array([row_a]), b, np.array([row_b]))
+    def pairs_with(self, row: int, others: Sequence[int]) -> Iterator[tuple[Rows, Pairs]]:
+        """Yield pairs of others with one structure, those of the same part together.
+
+        :return: which of the others, and the structures.
+        """
+        rows = np.array(others, dtype=np.int64)
+        parts = self.parts_of(rows)
+        for number in np.unique(parts).tolist():
+            chosen = np.flatnonzero(parts == number)
+            a, _ = self.find(int(rows[chosen[0]]))
+            b, row_b = self.find(row)
+            yield chosen, Pairs(a, rows[chosen] - self._bounds[number], b, np.full(len(chosen), row_b))
 
     def pairs(self, first: Rows, second: Rows) -> Iterator[tuple[Rows, Pairs]]:
         """Yield pairs of structures for comparison, those of the same two parts together.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import mmap
 import struct
 import zipfile
@@ -207,14 +206,16 @@ def rows_per_shard(atoms: int, max_bytes: int = MAX_SHARD_BYTES) -> int:
 
 def iter_shards(structures: LabelledStructures, max_bytes: int = MAX_SHARD_BYTES) -> Iterator[LabelledStructures]:
     """Divide a set into consecutive parts of about ``max_bytes`` at most each."""
-    weights = structures.sizes * _BYTES_PER_ATOM + _BYTES_PER_STRUCTURE
-    part_of = (np.cumsum(weights) - 1) // max_bytes
-    bounds = [0, *(np.flatnonzero(np.diff(part_of)) + 1).tolist(), len(structures)]
-    if len(bounds) == 2:
+    if size_of(len(structures), structures.n_atoms) <= max_bytes:
         yield structures
         return
-    for begin, end in itertools.pairwise(bounds):
+    # of each number of the first structures
+    sizes = structures.offsets * _BYTES_PER_ATOM + np.arange(len(structures) + 1) * _BYTES_PER_STRUCTURE
+    begin = 0
+    while begin < len(structures):
+        end = max(int(np.searchsorted(sizes, sizes[begin] + max_bytes, side='right')) - 1, begin + 1)
         yield structures.stretch(begin, end)
+        begin = end
 
 
 def gather(parts: Iterable[LabelledStructures], max_bytes: int = MAX_SHARD_BYTES) -> Iterator[LabelledStructures]:

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset import checks
-from aiida_autopipec.pacemaker.dataset.fingerprint import content_digests, content_hash, structure_fingerprints
+from aiida_autopipec.pacemaker.dataset.fingerprint import (
+    BLOCK_ATOMS,
+    content_digests,
+    content_hash,
+    structure_fingerprints,
+)
 from aiida_autopipec.pacemaker.dataset.naming import content_names
 
 if TYPE_CHECKING:
@@ -27,8 +32,6 @@ OPTIONAL = ('energy', 'energy_corrected', 'forces', 'stress', 'energy_weights', 
 GEOMETRY = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets'})
 """Fields that fingerprints are made of."""
 _HASHES = ('fingerprints', 'digests')
-_BLOCK_ATOMS = 1 << 14
-"""Atoms that are looked at at once."""
 
 
 def _filled_in() -> Any:
@@ -113,8 +116,8 @@ class LabelledStructures:
         from ase.data import chemical_symbols
 
         occurs = np.zeros(len(chemical_symbols), dtype=bool)
-        for begin in range(0, self.n_atoms, _BLOCK_ATOMS):  # numpy copies what it counts or looks up with
-            occurs[self.numbers[begin : begin + _BLOCK_ATOMS]] = True
+        for begin in range(0, self.n_atoms, BLOCK_ATOMS):  # numpy copies what it counts or looks up with
+            occurs[self.numbers[begin : begin + BLOCK_ATOMS]] = True
         return tuple(sorted(chemical_symbols[z] for z in np.flatnonzero(occurs)))
 
     @property

@@ -28,6 +28,7 @@ _ERRORS: dict[str, type[InputError]] = {
     error.__name__: error for error in (DatasetError, FileFormatError, UnsafeFileError)
 }
 _MAX_MESSAGE = 500
+_MAX_POLL = 2**31 - 1  # milliseconds that fit into what the system takes
 
 
 def read_frame(path: str | os.PathLike[str], limits: ReadLimits | None = None) -> RawFrame:
@@ -103,19 +104,25 @@ def _wait(child: subprocess.Popen[bytes], seconds: float) -> int:
 
     :raises subprocess.TimeoutExpired: if it does not within that time.
     """
-    if sys.platform == 'linux':
-        try:
-            descriptor = os.pidfd_open(child.pid)
-        except OSError:  # not every kernel and container allows it
-            return child.wait(seconds)
-        try:
-            ends = select.poll()
-            ends.register(descriptor, select.POLLIN)
-            if not ends.poll(1000 * seconds):
-                raise subprocess.TimeoutExpired(child.args, seconds)
-        finally:
-            os.close(descriptor)
+    try:
+        descriptor = _open_process(child.pid)
+    except (AttributeError, OSError):  # not every system, Python, kernel and container has it
+        return child.wait(seconds)
+    try:
+        ends = select.poll()
+        ends.register(descriptor, select.POLLIN)
+        if not ends.poll(min(1000 * seconds, _MAX_POLL)):
+            raise subprocess.TimeoutExpired(child.args, seconds)
+    finally:
+        os.close(descriptor)
     return child.wait(seconds)
+
+
+def _open_process(pid: int) -> int:
+    """Return a file descriptor that is ready when a process ends."""
+    if sys.platform != 'linux':
+        raise OSError('there are none')
+    return os.pidfd_open(pid)
 
 
 def _silence(status: int) -> AutopipecError:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.compare import Rows
 from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.triage.traits import Traits
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
 MARGIN = 1e-9
 """Å. What rounding of the arithmetic may add to a displacement."""
 

@@ -218,6 +218,9 @@ def test_long_lists_of_a_report_are_complete_in_files() -> None:
         names=np.array([f'first-{row}' for row in rows]),
     )
     copies = chain.replace(names=np.array([f'second-{row}' for row in rows]))
+    others = copies.replace(energy=copies.energy + 1.0)
+    report = merge_datasets(orm.Str('keep_all'), a=dataset(chain), b=dataset(others))['report']
+    assert report.base.repository.list_object_names() == ['conflicting_labels.json']
     report = merge_datasets(a=dataset(chain), b=dataset(copies))['report']
     complete = [[f'second-{row}', f'first-{row}'] for row in rows]
     assert report['counts'] == {'duplicates_removed': MAX_LISTED + 1, 'conflicting_labels': 0, 'renamed': 0}

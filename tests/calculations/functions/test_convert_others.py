@@ -18,8 +18,10 @@ import pytest
 from aiida import orm
 from aiida.manage.caching import enable_caching
 
+from aiida_autopipec.calculations.functions import convert
 from aiida_autopipec.calculations.functions.convert import convert_structures, export_dataset, import_dataset
 from aiida_autopipec.data.dataset import PaceDatasetData
+from aiida_autopipec.pacemaker.dataset.files import ImportOptions, PartReader, read_structures
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import ConfigError, DatasetError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import save_shards
@@ -217,3 +219,29 @@ def test_wrong_options_are_refused(make_atoms: MakeAtoms) -> None:
     """An unknown option is an error that lists the known ones."""
     with pytest.raises(ConfigError, match='import option `unit` is unknown; known are format'):
         import_dataset(file_of(make_atoms(1)), parameters=orm.Dict({'unit': 'eV'}))
+
+
+@pytest.mark.parametrize('names', ['file', 'content'])
+def test_a_file_in_parts_is_the_file_as_a_whole(
+    make_atoms: MakeAtoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    """Read structure by structure a file becomes the same dataset, with the same report, each row with its source."""
+    path = tmp_path / 'd.extxyz'
+    ase.io.write(path, [*make_atoms(5), *make_atoms(5, seed=2)])
+    file = orm.SinglefileData(path)
+    options = orm.Dict({'names': names})
+    whole = import_dataset(file, options)
+    monkeypatch.setattr(convert, 'MAX_SHARD_BYTES', 1)
+    parts = import_dataset(file, options)
+    assert parts['dataset'].content_hash == whole['dataset'].content_hash
+    assert parts['report'].get_dict() == whole['report'].get_dict()
+    assert parts['report']['frames'] == 10
+    assert parts['dataset'].get_structures().sources.tolist() == [file.uuid] * 10
+    reader = PartReader(path, ImportOptions(names=names), 1)
+    divided = PaceDatasetData.from_structures(reader, max_shard_bytes=1000)
+    at_once = PaceDatasetData.from_structures(
+        read_structures(path, ImportOptions(names=names))[0], max_shard_bytes=1000
+    )
+    assert divided.n_shards > 1
+    for one, other in zip(divided.iter_shards(), at_once.iter_shards(), strict=True):
+        assert one.names.tolist() == other.names.tolist()

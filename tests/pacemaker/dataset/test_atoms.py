@@ -233,3 +233,17 @@ def test_voigt_judges_symmetry_by_each_stress() -> None:
 def test_voigt_keeps_unknown_stresses() -> None:
     """A stress of NaN stays NaN."""
     assert np.isnan(voigt(np.full((2, 3, 3), np.nan))).all()
+
+
+@pytest.mark.parametrize(
+    ('image', 'sentence'),
+    [
+        (ase.Atoms(), 'structure 0 .* has no atoms'),
+        (ase.Atoms('Al', positions=[[0, 0, np.nan]]), 'structure 0 .* is missing or not finite'),
+        (ase.Atoms(numbers=[0]), r'structure 0 \(without name\) has atomic number 0'),
+    ],
+)
+def test_what_is_no_structure_is_refused_before_it_gets_a_name(image: ase.Atoms, sentence: str) -> None:
+    """Values are checked before anything is made of them."""
+    with pytest.raises(DatasetError, match=sentence):
+        LabelledStructures.from_atoms([image], require_labels=False)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aiida_autopipec.pacemaker.dataset import pool as pool_module
 from aiida_autopipec.pacemaker.dataset.compare import FORCES_TOLERANCE, Pairs
 from aiida_autopipec.pacemaker.dataset.copies import originals
+from aiida_autopipec.pacemaker.dataset.merge import plan_merge
 from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 
@@ -30,6 +31,20 @@ class Part:
         """Return the structures."""
         self.loads += 1
         return self.structures
+
+
+class CountedMergeable(Part):
+    """The same with what merges ask for."""
+
+    @property
+    def names(self) -> np.ndarray:
+        """Names."""
+        return self.structures.names
+
+    @property
+    def fingerprints(self) -> np.ndarray:
+        """Hashes of the geometries."""
+        return self.structures.fingerprints
 
 
 def chains(places: list[tuple[int, int]], **fields: np.ndarray) -> LabelledStructures:
@@ -90,6 +105,21 @@ def test_parts_are_read_as_seldom_as_few_in_memory_allow() -> None:
     assert found.tolist() == [*range(n), *order.tolist()]
     assert [part.loads for part in first] == [1] * 20
     assert max(part.loads for part in second) == -(-20 // (pool_module.MAX_LOADED - 1))
+
+
+def test_parts_with_disputed_copies_are_read_seldom() -> None:
+    """Three sets in three orders, whose labels all differ: parts that belong together are looked at together."""
+    n, n_parts = 90, 30
+    rng = np.random.default_rng(0)
+    parts = []
+    for energy in range(3):
+        near = np.argsort(np.arange(n) + rng.uniform(0, 3, n))  # nearly in order
+        for rows in np.array_split(near, n_parts):
+            labels = {'energy': np.full(len(rows), float(energy)), 'forces': np.zeros((len(rows), 3))}
+            parts.append(CountedMergeable(chains([(1, row) for row in rows], **labels)))
+    report = plan_merge(parts, 'keep_all')
+    assert (report.n_kept, len(report.conflicts)) == (3 * n, 2 * n)
+    assert sum(part.loads for part in parts) < 6 * len(parts)
 
 
 def test_parts_without_copies_are_not_read() -> None:

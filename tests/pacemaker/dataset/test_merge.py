@@ -102,6 +102,56 @@ def test_keep_all_keeps_each_set_of_labels_once() -> None:
     assert report.duplicates == (('c', 'b'), ('d', 'a'))
 
 
+def one_by_one(structures: list[tuple[str, int, int]], policy: str) -> tuple[list[str], list[Any], list[Any]]:
+    """Return what stays, the duplicates and the conflicts, found the slow way.
+
+    :param structures: name, place and energy of each.
+    """
+    known: dict[int, list[tuple[str, int]]] = {}  # by place: names and energies of those that stay
+    out, duplicates, conflicts = set(), [], []
+    for name, place, energy in structures:
+        staying = known.setdefault(place, [])
+        equal = next((other for other, label in staying if label == energy), None)
+        if equal is not None:
+            out.add(name)
+            duplicates.append((name, equal))
+            continue
+        if staying:
+            conflicts.append((name, staying[0][0]))
+            if policy == 'keep_first':
+                out.add(name)
+                continue
+            if policy == 'keep_last':
+                out.add(staying.pop()[0])
+        staying.append((name, energy))
+    return [name for name, *_ in structures if name not in out], duplicates, conflicts
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=16),
+    n_parts=st.integers(1, 5),
+    policy=st.sampled_from(ON_CONFLICT[1:]),
+    forged=st.booleans(),
+    max_loaded=st.integers(1, 8),
+)
+@settings(max_examples=150, deadline=None, database=None)
+def test_merging_at_once_is_merging_one_by_one(
+    rows: list[tuple[int, int]], n_parts: int, policy: Any, forged: bool, max_loaded: int
+) -> None:
+    """However many copies with however many labels there are, in parts of any size and with equal hashes or not."""
+    structures = [(f'n{number}', place, energy) for number, (place, energy) in enumerate(rows)]
+    parts = [
+        atoms(*(structures[row] for row in part)) for part in np.array_split(range(len(rows)), n_parts) if len(part)
+    ]
+    if forged:
+        for part in parts:
+            part.know(fingerprints=np.full(len(part), b'0' * 32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('aiida_autopipec.pacemaker.dataset.pool.MAX_LOADED', max_loaded)
+        merged, report = merge_structures(parts, policy)
+    assert (merged.names.tolist(), list(report.duplicates), list(report.conflicts)) == one_by_one(structures, policy)
+
+
 @given(
     rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=10),
     policy=st.sampled_from(ON_CONFLICT[1:]),
@@ -148,13 +198,20 @@ def test_stress_on_one_side_only_is_no_conflict(first_has_it: bool) -> None:
     assert merged.has_stress is first_has_it
 
 
-def test_other_weights_are_a_conflict() -> None:
-    """Weights decide what is trained, so they count as labels."""
-    weights = {'force_weights': np.ones(1)}
-    first = atoms(('a', 0, -1), energy_weights=np.ones(1), **weights)
-    second = atoms(('b', 0, -1), energy_weights=np.full(1, 2.0), **weights)
+@pytest.mark.parametrize('field', ['energy', 'energy_corrected', 'forces', 'stress', 'energy_weights', 'force_weights'])
+def test_every_label_counts(field: str) -> None:
+    """Whatever is trained on, or kept beside it, and differs is a conflict; weights decide what is trained."""
+    labels: dict[str, Any] = {
+        'energy_corrected': np.zeros(1),
+        'stress': np.zeros((1, 6)),
+        'energy_weights': np.ones(1),
+        'force_weights': np.ones(1),
+    }
+    first = atoms(('a', 0, -1), **labels)
+    second = first.replace(names=np.array(['b']))
+    assert merge_structures([first, second])[1].duplicates == (('b', 'a'),)
     with pytest.raises(DatasetError, match='other labels'):
-        merge_structures([first, second])
+        merge_structures([first, second.replace(**{field: getattr(first, field) + 1e-3})])
 
 
 def test_copy_without_labels_never_replaces_a_labelled_one() -> None:

@@ -89,3 +89,14 @@ def test_archives_are_read_in_pieces(mixed: LabelledStructures) -> None:
     """Reading an archive piece by piece gives the bytes that reading it at once gives."""
     chunks = storage.write_structures(mixed)
     assert b''.join(iter(lambda: bytes(chunks.read(100)), b'')) == storage.to_bytes(mixed)
+
+
+@pytest.mark.parametrize('spare', [0, 5, 150])
+def test_structures_one_by_one_are_divided_like_all_of_them(mixed: LabelledStructures, spare: int) -> None:
+    """Equal content is in equal files whichever way it came: as a whole, one by one, or in files before."""
+    limit = storage.size_of(2, int(mixed.sizes[:2].sum())) + spare
+    expected = [part.names.tolist() for part in storage.iter_shards(mixed, limit)]
+    singles = [mixed.take([row]) for row in range(len(mixed))]
+    assert [part.names.tolist() for part in storage.gather(singles, limit)] == expected
+    assert [part.names.tolist() for part in storage.gather(storage.iter_shards(mixed, limit), limit)] == expected
+    assert max(storage.size_of(len(part), part.n_atoms) for part in storage.iter_shards(mixed, limit)) <= limit

@@ -7,11 +7,15 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 
+from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import AutopipecError, FileFormatError, UnsafeFileError
+from aiida_autopipec.pacemaker.formats import save_to_pacemaker_format
 from aiida_autopipec.pacemaker.pickles import ReadLimits, read_frame, reader
-from aiida_autopipec.pacemaker.pickles.sandbox import main
+from aiida_autopipec.pacemaker.pickles.sandbox import main, wire
 
 PROBE = f"""
 import importlib.util, json, os, resource, socket, sys
@@ -117,3 +121,85 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(
         read_frame(dataset)
     assert str(caught.value).startswith('d.pckl.gzip: ?[31mxxx')
     assert len(str(caught.value)) < 600
+
+
+@pytest.fixture
+def few() -> LabelledStructures:
+    """Give two structures of different sizes, with labels."""
+    return LabelledStructures(
+        numbers=np.array([13, 13, 29]),
+        positions=np.arange(9.0).reshape(3, 3),
+        cells=np.tile(9 * np.eye(3), (2, 1, 1)),
+        pbc=np.ones((2, 3), dtype=bool),
+        offsets=np.array([0, 1, 3]),
+        energy=np.array([-1.0, -2.0]),
+        forces=np.zeros((3, 3)),
+        names=np.array(['a', 'b']),
+    )
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir('/proc/self/fd'))
+
+
+@pytest.fixture(params=['told', 'not built in', 'not allowed'])
+def waiting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let Python know of the end of a process, or not: conda's is built without, and containers may forbid it."""
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(1, 'Operation not permitted')
+
+    if request.param == 'not built in':
+        monkeypatch.delattr(os, 'pidfd_open', raising=False)
+    elif request.param == 'not allowed':
+        monkeypatch.setattr(os, 'pidfd_open', refuse, raising=False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures('waiting')
+def test_a_child_that_sleeps_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dataset: Path) -> None:
+    """A child beyond its time is killed, whether it works or not, and leaves neither a process nor an open file."""
+    replace_child(monkeypatch, tmp_path, 'import time; time.sleep(600)')
+    before = open_files()
+    with pytest.raises(UnsafeFileError, match=r'more than 0\.5 s'):
+        read_frame(dataset, ReadLimits(seconds=0.5))
+    assert open_files() == before
+    assert not [child for child in psutil.Process().children() if 'child.py' in ' '.join(child.cmdline())]
+
+
+@pytest.mark.usefixtures('waiting')
+def test_no_limit_of_time_is_too_long(few: LabelledStructures, tmp_path: Path) -> None:
+    """Whoever wants no limit states a large one."""
+    path = save_to_pacemaker_format(few, tmp_path / 'd.pckl.gzip')
+    assert len(read_frame(path, ReadLimits(seconds=1e7)).offsets) == len(few) + 1
+
+
+@pytest.mark.parametrize('mapped', [True, False])
+def test_arrays_can_be_changed_and_are_aligned(
+    few: LabelledStructures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
+    """What comes back is memory like any other, a part of a file or not; small answers keep no file open."""
+    monkeypatch.setattr(wire, 'MIN_MAPPED_BYTES', 0 if mapped else 1 << 40)
+    path = save_to_pacemaker_format(few, tmp_path / 'd.pckl.gzip')
+    before = open_files()
+    found = read_frame(path)
+    assert open_files() == before + mapped
+    for array in (found.numbers, found.positions, found.cells, found.pbc, found.columns['energy']):
+        assert array is not None
+        assert array.flags.writeable
+        assert array.flags.aligned
+    np.testing.assert_array_equal(found.positions, few.positions)
+    found.positions[:] = 0.0
+    np.testing.assert_array_equal(read_frame(path).positions, few.positions)
+
+
+def test_a_lying_child_is_not_believed_about_a_large_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dataset: Path
+) -> None:
+    """What an answer announces has to be in it, also where the file is mapped."""
+    monkeypatch.setattr(wire, 'MIN_MAPPED_BYTES', 0)
+    for answer in ([['offsets', '<i8', [1]]], [['offsets', '<i8', [1 << 60]]], [['name', '<U9', [3]]], []):
+        replace_child(monkeypatch, tmp_path, f'print({json.dumps(json.dumps({"arrays": answer}))})')
+        with pytest.raises(UnsafeFileError, match='arrays that contradict each other'):
+            read_frame(dataset)

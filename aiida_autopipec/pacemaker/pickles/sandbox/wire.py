@@ -1,6 +1,7 @@
 """The answer of the child process: one line of JSON, then the memory of its arrays. The parent believes none of it.
 
-Each array begins at a multiple of 64 bytes, so that the parent can use the file as the memory that it is.
+Each array begins at a multiple of 64 bytes, so that the parent can use a large file as the memory that it is. Nobody
+else can change it then: the child has ended, and could start no other process (a root that is attacked has lost more).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
 import re
 from io import BufferedIOBase
 from typing import Any, BinaryIO
@@ -22,6 +24,8 @@ _MAX_HEAD_BYTES = 16 << 20
 _LAST_CODE_POINT = 0x10FFFF
 FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
 _ALIGNMENT = 64
+MIN_MAPPED_BYTES = 16 << 20
+"""Size from which an answer is mapped: each map keeps a file open, of which a process may have about a thousand."""
 
 
 def send(file: BinaryIO, arrays: dict[str, NDArray[Any]], ignored: list[str]) -> None:
@@ -66,14 +70,21 @@ def receive_head(file: BufferedIOBase) -> dict[str, Any]:
 
 
 def receive_arrays(file: BufferedIOBase, head: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return the arrays that ``head`` announces, which are parts of a regular file that nobody else has.
+    """Return the arrays that ``head`` announces, which can be changed without changing the file.
 
-    They can be changed without changing the file.
+    Those of a large file are parts of it, which takes neither time nor memory, and keep it.
 
     :raises ValueError: if they are not exactly what is left of the file, or not of plain types.
     """
     begin = file.tell()
-    content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    content: mmap.mmap | bytearray
+    size = file.seek(0, os.SEEK_END)
+    if size >= MIN_MAPPED_BYTES:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    else:
+        content = bytearray(size)
+        file.seek(0)
+        file.readinto(content)
     arrays = {}
     for name, spelling, shape in head['arrays']:
         if not isinstance(name, str) or not _PLAIN_TYPE.fullmatch(spelling):
