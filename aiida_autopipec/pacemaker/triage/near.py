@@ -46,7 +46,8 @@ def _copies_among(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> I
 
     coordinates = _coordinates(traits, rows)
     reach = tolerance + MARGIN
-    tree = KDTree(coordinates)
+    # a better tree takes longer to build than it saves
+    tree = KDTree(coordinates, balanced_tree=False, compact_nodes=False)
     nearest = tree.query(coordinates, k=2, p=np.inf, distance_upper_bound=reach * (1 + 1e-6))[0][:, 1]
     assigned = np.zeros(len(rows), dtype=bool)
     for place in np.flatnonzero(np.isfinite(nearest)).tolist():
@@ -74,17 +75,21 @@ def _coordinates(traits: Traits, rows: Rows) -> Array:
     # of the landmarks those that are different atoms: the same coordinates twice would make the search slower
     landmarks = [min(1, size - 1), size // 2, size - 1]
     chosen = [number for number, atom in enumerate(landmarks) if atom != 0 and atom not in landmarks[:number]]
-    places = traits.places[rows][:, chosen]
-    columns = [traits.vectors[rows].reshape(len(rows), 9)]
     periodic = traits.pbc[rows[0]]
+    result = np.empty((len(rows), 9 + len(chosen) * int(3 + periodic.sum())))
+    result[:, :9] = traits.vectors[rows].reshape(len(rows), 9)
+    columns = iter(range(9, result.shape[1]))
     for axis in range(3):
-        along = places[:, :, axis]
-        if periodic[axis]:
-            scale = float(traits.heights[rows, axis].min()) / (4 * np.pi)
-            columns += [scale * np.cos(2 * np.pi * along), scale * np.sin(2 * np.pi * along)]
-        else:
-            columns.append(along / 2)
-    return np.concatenate(columns, axis=1)
+        scale = float(traits.heights[rows, axis].min()) / (4 * np.pi)
+        for landmark in chosen:
+            along = traits.places[rows, landmark, axis]
+            if periodic[axis]:
+                along *= 2 * np.pi
+                np.multiply(scale, np.cos(along), out=result[:, next(columns)])
+                np.multiply(scale, np.sin(along), out=result[:, next(columns)])
+            else:
+                np.multiply(0.5, along, out=result[:, next(columns)])
+    return result
 
 
 def _displacements(pool: Pool, traits: Traits, row: int, others: Rows) -> Array:
