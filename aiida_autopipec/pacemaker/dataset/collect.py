@@ -104,20 +104,29 @@ class Collector:
     def hand_out(self) -> LabelledStructures:
         """Return the structures since the last part.
 
-        :raises DatasetError: if one has no name and those of earlier parts have.
+        :raises DatasetError: if one has no name and those of earlier parts have, or a value is wrong; structures of later
+            parts are counted from the first of the part, which the message says.
         """
         part, begin = self._part, self._done
         self._part, self._done = _Frames(), self._rows
-        fields = part.fields()
-        if self._given_names is not None:
-            return LabelledStructures(**fields, names=np.array(self._given_names, dtype=np.str_))
-        if self._use_names and None in part.names:
+        if self._use_names and self._given_names is None and None in part.names:
             if begin:
                 raise DatasetError(
                     f'structure {begin + part.names.index(None)} has no name, but those before it have; set `names` to '
                     '`content` to give all of them names after what they are'
                 )
             self._use_names = False
+        try:
+            return self._structures(part)
+        except DatasetError as error:
+            if not begin:
+                raise
+            raise DatasetError(f'counted from structure {begin} on: {error}') from error
+
+    def _structures(self, part: _Frames) -> LabelledStructures:
+        fields = part.fields()
+        if self._given_names is not None:
+            return LabelledStructures(**fields, names=np.array(self._given_names, dtype=np.str_))
         if self._use_names:
             return LabelledStructures(**fields, names=np.array(part.names, dtype=np.str_))
         structures = LabelledStructures(**fields)

@@ -270,3 +270,18 @@ def test_kinds_of_energies_may_not_change_between_parts(tmp_path: Path) -> None:
     ase.io.write(path, images)
     with pytest.raises(DatasetError, match='same kind'):
         sized_parts(path)
+
+
+def test_wrong_values_in_later_parts_are_told_where_they_are(tmp_path: Path) -> None:
+    """Where a part is not the first, the sentence says from where its structures are counted."""
+    path = tmp_path / 'd.extxyz'
+    images = [
+        ase.Atoms('Al', positions=[[0, 0, row]], info={'energy': energy}) for row, energy in enumerate([0, 1, np.nan])
+    ]
+    for image in images:
+        image.arrays['forces'] = np.zeros((1, 3))
+    ase.io.write(path, images)
+    with pytest.raises(DatasetError, match=r'^counted from structure 2 on: the .*energy.* structure 0 '):
+        sized_parts(path)
+    with pytest.raises(DatasetError, match=r'^the .*energy.* structure 2 '):
+        read_structures(path)
