@@ -104,8 +104,8 @@ class Collector:
     def hand_out(self) -> LabelledStructures:
         """Return the structures since the last part.
 
-        :raises DatasetError: if one has no name and those of earlier parts have, or a value is wrong; structures of later
-            parts are counted from the first of the part, which the message says.
+        :raises DatasetError: if one has no name and those of earlier parts have, or a value is wrong; the message then
+            counts from the first structure of the part, and says so.
         """
         part, begin = self._part, self._done
         self._part, self._done = _Frames(), self._rows
