@@ -17,6 +17,7 @@ from aiida_autopipec.data.shards import (
     DIRECTORIES,
     DIRECTORY_ARRAYS,
     MAX_KEPT_BYTES,
+    Index,
     ShardWriter,
     StoredShard,
     parts_to_files,
@@ -103,6 +104,21 @@ class PaceDatasetData(Data):
             are linked instead of written once more; ``keys_of_vectors`` in ``data/arrays.py`` finds them.
         :raises DatasetError: if labels are present in some sets only, or names clash.
         """
+        return cls.with_shards(structures, reference=reference, max_shard_bytes=max_shard_bytes, arrays=arrays)[0]
+
+    @classmethod
+    def with_shards(
+        cls,
+        structures: LabelledStructures | Iterable[LabelledStructures | StoredShard],
+        *,
+        reference: Mapping[str, Any] | None = None,
+        max_shard_bytes: int = storage.MAX_SHARD_BYTES,
+        arrays: Mapping[str, str] | None = None,
+    ) -> tuple[PaceDatasetData, list[StoredShard]]:
+        """Return what :meth:`from_structures` does, and its parts, of which names and hashes are in memory.
+
+        :raises DatasetError: as that method.
+        """
         node = cls()
         writer = ShardWriter(node, arrays)
         parts = [structures] if isinstance(structures, LabelledStructures) else structures
@@ -113,13 +129,13 @@ class PaceDatasetData(Data):
                 writer.write(part)
         summaries = writer.summaries
         attributes = {**combine_summaries(summaries), 'n_shards': len(summaries), 'shards': summaries}
-        check_unique_names(np.concatenate(writer.names))
-        attributes['content_hash'] = content_hash(zip(writer.digests, writer.names, strict=True))
+        check_unique_names(np.concatenate([index['names'] for index in writer.indexes]))
+        attributes['content_hash'] = content_hash((index['digests'], index['names']) for index in writer.indexes)
         node.base.attributes.set_many(attributes)
         if reference is not None:
             node.base.attributes.set('reference', dict(reference))
         writer.finish()
-        return node
+        return node, node._shards(writer.indexes)
 
     @classmethod
     def from_atoms(cls, atoms: Sequence[ase.Atoms], names: Sequence[str] | None = None) -> PaceDatasetData:
@@ -155,9 +171,7 @@ class PaceDatasetData(Data):
 
     def stored_shards(self) -> list[StoredShard]:
         """Return the parts in order without reading them."""
-        keep = storage.size_of(self.n_structures, self.n_atoms) <= MAX_KEPT_BYTES
-        archives = Archives(self, keep=keep)
-        return [StoredShard(self, number, archives) for number in range(self.n_shards)]
+        return self._shards([None] * self.n_shards)
 
     def get_structures(self) -> LabelledStructures:
         """Return all structures."""
@@ -264,6 +278,11 @@ class PaceDatasetData(Data):
         return value
 
     # Internals
+
+    def _shards(self, indexes: Sequence[Index | None]) -> list[StoredShard]:
+        keep = storage.size_of(self.n_structures, self.n_atoms) <= MAX_KEPT_BYTES
+        archives = Archives(self, keep=keep)
+        return [StoredShard(self, number, archives, index) for number, index in enumerate(indexes)]
 
     def _validate(self) -> bool:
         """Check before storing that the node is complete."""

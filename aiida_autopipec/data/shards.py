@@ -40,20 +40,27 @@ MAX_SMALL = 8
 _ALWAYS = frozenset({'numbers', 'positions', 'cells', 'pbc', 'offsets', 'names'})
 
 
+Index = dict[str, NDArray[Any]]
+"""``fingerprints``, ``digests`` and ``names`` of the structures in a file, ``(n,)`` each."""
+
+
 class StoredShard:
     """One file of a stored dataset, read only where it is needed.
 
     Hashes and names stand in a small file beside the structures, so that datasets can be merged without reading them.
     """
 
-    def __init__(self, node: PaceDatasetData, number: int, archives: Archives) -> None:
+    def __init__(self, node: PaceDatasetData, number: int, archives: Archives, index: Index | None = None) -> None:
         """Remember where the file is.
 
         :param archives: the files of the node, from which :meth:`field` takes its arrays.
+        :param index: hashes and names where they are known, read from their file otherwise.
         """
         self.node = node
         self.number = number
         self.archives = archives
+        if index is not None:
+            self.index = index
 
     def __len__(self) -> int:
         return int(self.summary['n_structures'])
@@ -80,20 +87,25 @@ class StoredShard:
         """Which fields :meth:`field` can return."""
         return _ALWAYS | set(self.summary['labels']) | ({'stress'} if self.summary['has_stress'] else set())
 
+    @cached_property
+    def index(self) -> Index:
+        """Hashes and names."""
+        return self._read(DIRECTORY_FINGERPRINTS)
+
     @property
     def fingerprints(self) -> NDArray[np.bytes_]:
         """``(n,)`` hashes of the geometries."""
-        return self._index['fingerprints']
+        return self.index['fingerprints']
 
     @property
     def digests(self) -> NDArray[np.bytes_]:
         """``(n,)`` hashes of everything but the sources."""
-        return self._index['digests']
+        return self.index['digests']
 
     @property
     def names(self) -> NDArray[np.str_]:
         """``(n,)`` names."""
-        return self._index['names']
+        return self.index['names']
 
     def load(self) -> LabelledStructures:
         """Return the structures, with their hashes."""
@@ -143,10 +155,6 @@ class StoredShard:
             raise DatasetError(f'`{field}` in file {self.number} of dataset {self.node.uuid} is damaged')
         return vectors
 
-    @cached_property
-    def _index(self) -> dict[str, NDArray[Any]]:
-        return self._read(DIRECTORY_FINGERPRINTS)
-
     def _read(self, directory: str) -> dict[str, NDArray[Any]]:
         return storage.read_arrays(self._content(directory))
 
@@ -168,8 +176,7 @@ class ShardWriter:
         self.node = node
         self.arrays = {} if arrays is None else dict(arrays)
         self.summaries: list[dict[str, Any]] = []
-        self.digests: list[NDArray[np.bytes_]] = []
-        self.names: list[NDArray[np.str_]] = []
+        self.indexes: list[Index] = []
         self._repository = Repository(backend=get_manager().get_profile_storage().get_repository())
         self._linked: dict[str, str] = {}
         self._atoms = 0
@@ -177,14 +184,14 @@ class ShardWriter:
     def write(self, shard: LabelledStructures) -> None:
         """Add structures in a file of their own."""
         unique, rows = _distinct(shard.sources)
-        index = {name: np.asarray(getattr(shard, name)) for name in ('fingerprints', 'digests', 'names')}
+        index: Index = {name: np.asarray(getattr(shard, name)) for name in ('fingerprints', 'digests', 'names')}
         links = {field: self._link_array(key, getattr(shard, field)) for field, key in self.arrays.items()}
         self._atoms += shard.n_atoms
         self._add(DIRECTORY_SHARDS, storage.write_structures(shard, without=links))
         self._add(DIRECTORY_SOURCES, storage.write_arrays({'sources': unique, 'rows': rows}))
         self._add(DIRECTORY_FINGERPRINTS, storage.write_arrays(index))
         summary = summarise(shard)
-        self._remember({**summary, 'links': links} if links else summary, shard.digests, shard.names)
+        self._remember({**summary, 'links': links} if links else summary, index)
 
     def link(self, shard: StoredShard) -> None:
         """Add a file of another node as it is."""
@@ -198,7 +205,7 @@ class ShardWriter:
             self._linked[f'{directory}/{len(self.summaries):05d}.npz'] = key
         for link in shard.links.values():
             self._linked[f'{DIRECTORY_ARRAYS}/{link["file"]}'] = objects[DIRECTORY_ARRAYS]['o'][link['file']]['k']
-        self._remember(shard.summary, shard.digests, shard.names)
+        self._remember(shard.summary, shard.index)
 
     def finish(self) -> None:
         """Give the files to the node."""
@@ -219,10 +226,9 @@ class ShardWriter:
         handle: Any = content  # aiida-core annotates a file opened by name, and takes any
         self._repository.put_object_from_filelike(handle, f'{directory}/{len(self.summaries):05d}.npz')
 
-    def _remember(self, summary: dict[str, Any], digests: NDArray[np.bytes_], names: NDArray[np.str_]) -> None:
+    def _remember(self, summary: dict[str, Any], index: Index) -> None:
         self.summaries.append(summary)
-        self.digests.append(digests)
-        self.names.append(names)
+        self.indexes.append(index)
 
 
 def _distinct(texts: NDArray[np.str_]) -> tuple[NDArray[np.str_], NDArray[np.int32]]:

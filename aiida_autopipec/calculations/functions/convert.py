@@ -60,9 +60,8 @@ def convert_trajectory(
         frames = _frames(trajectory, arrays, structure)
         parts, report = divide_frames(frames, convention, source=trajectory.uuid, require_labels=options.require_labels)
         linked = keys_of_vectors(trajectory, arrays, unchanged_arrays(convention), min_bytes=SMALL_BYTES)
-        dataset = PaceDatasetData.from_structures(parts, arrays=linked)
+        dataset, shards = PaceDatasetData.with_shards(parts, arrays=linked)
     if options.remove_duplicates:
-        shards = dataset.stored_shards()
         plan = plan_merge(shards, options.on_conflict)
         if plan.n_input != plan.n_kept:
             dataset = PaceDatasetData.from_structures(merged_parts(shards, plan))

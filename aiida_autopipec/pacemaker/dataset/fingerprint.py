@@ -132,13 +132,16 @@ def _hashes(rows: _Words, atoms: Callable[[_Rows], Iterable[_Words]], offsets: N
     sums = _sums(np.concatenate([_whole(sizes), rows], axis=1), 0)
     for size, chosen in blocks_of_one_size(sizes):
         first, last = int(chosen[0]), int(chosen[-1])
-        of_atoms: _Rows = (offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1)
+        among: _Rows = chosen
+        of_atoms: _Rows
         if last - first + 1 == len(chosen):  # nothing of another size between them
-            of_atoms = slice(int(offsets[first]), int(offsets[last + 1]))
+            among, of_atoms = slice(first, last + 1), slice(int(offsets[first]), int(offsets[last + 1]))
+        else:
+            of_atoms = (offsets[chosen, np.newaxis] + np.arange(size)).reshape(-1)
         place = 1 + rows.shape[1]
         for words in atoms(of_atoms):
             table = words.reshape(len(chosen), -1)
-            sums[chosen] += _sums(table, place)
+            sums[among] += _sums(table, place)
             place += table.shape[1]
     first_half = _mixed(sums[:, 0])
     halves = np.stack([first_half, _mixed(sums[:, 1] + first_half)], axis=1)

@@ -18,6 +18,7 @@ from aiida_autopipec.pacemaker.dataset.conventions import (
     Label,
     TrajectoryConvention,
 )
+from aiida_autopipec.pacemaker.dataset.naming import numbered_names
 from aiida_autopipec.pacemaker.dataset.storage import MAX_SHARD_BYTES, rows_per_shard
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import DatasetError
@@ -132,7 +133,7 @@ def _part(
         cells=cells,
         pbc=np.tile(np.array(pbc), (n_frames, 1)),
         offsets=np.arange(n_frames + 1) * len(numbers),
-        names=np.array([f'{stem}frame-{frame}' for frame in range(rows.start, rows.stop)], dtype=np.str_),
+        names=numbered_names(f'{stem}frame-', rows.start, rows.stop),
         sources=np.full(n_frames, source),
         **fields,
     )

@@ -36,6 +36,24 @@ def content_names(
     return np.array(names, dtype=np.str_)
 
 
+def numbered_names(stem: str, begin: int, end: int) -> NDArray[np.str_]:
+    """Return ``stem`` with each of the numbers ``begin``, …, ``end - 1`` behind it, without an object for each.
+
+    :param begin: not negative.
+    :return: ``(end - begin,)``.
+    """
+    first, most = len(stem), len(str(max(begin, end - 1)))
+    letters = np.zeros((end - begin, first + most), dtype=np.uint32)
+    letters[:, :first] = [ord(letter) for letter in stem]
+    for digits in range(len(str(begin)), most + 1):
+        smallest, beyond = max(begin, 10 ** (digits - 1) if digits > 1 else 0), min(end, 10**digits)
+        rows, rest = letters[smallest - begin : beyond - begin], np.arange(smallest, beyond)
+        for place in reversed(range(first, first + digits)):
+            rest, digit = np.divmod(rest, 10)
+            rows[:, place] = digit + ord('0')
+    return letters.view(f'U{first + most}').reshape(-1)
+
+
 def _symbols(numbers: NDArray[np.int32]) -> list[str]:
     from ase.data import chemical_symbols
 

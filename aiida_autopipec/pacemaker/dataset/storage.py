@@ -23,6 +23,9 @@ _BYTES_PER_ATOM = 4 + 24 + 24
 _BYTES_PER_STRUCTURE = 72 + 8 + 8 + 48 + 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _TEXTS = ('names', 'sources')
+_NARROW = {'numbers': (np.uint8, np.int32)}
+"""Whole numbers that one byte can hold: their types in a file and in memory."""
+_LAST_ASCII = 127
 _SUFFIX = '.npy'
 _LOCAL_HEADER_BYTES = 30
 """Length of the fixed part of the header before each file in a zip archive (APPNOTE 4.3.7); its last four bytes hold
@@ -129,7 +132,9 @@ class Archive:
             array: NDArray[Any] = np.frombuffer(whole, dtype=dtype, offset=head.tell()).reshape(shape)
         except _DAMAGES as exception:
             raise _no_archive(exception) from exception
-        return _decoded(array) if array.dtype.kind == 'S' and name in _TEXTS else array
+        if array.dtype.kind == 'S' and name in _TEXTS:
+            return _decoded(array)
+        return array.astype(_NARROW[name][1], copy=False) if name in _NARROW else array
 
     def _file(self, entry: zipfile.ZipInfo) -> memoryview:
         """Return a file of the archive: :mod:`zipfile` itself would copy it several times."""
@@ -145,18 +150,29 @@ class Archive:
 
 def _encoded(texts: NDArray[np.str_]) -> NDArray[np.bytes_]:
     """Return texts as UTF-8, no wider than the longest of them."""
-    try:
-        plain = texts.astype(np.bytes_)  # numpy itself knows ASCII only, but is faster
-    except UnicodeEncodeError:
+    letters = _letters(texts, np.uint32)
+    if letters.max(initial=0) > _LAST_ASCII:
         return np.char.encode(texts, 'utf-8')
-    return plain.astype(f'S{max(1, int(np.char.str_len(plain).max(initial=0)))}')
+    used = np.flatnonzero(letters.any(axis=0))
+    width = int(used[-1]) + 1 if used.size else 1
+    return letters[:, :width].astype(np.uint8).view(f'S{width}').reshape(-1)
 
 
 def _decoded(texts: NDArray[np.bytes_]) -> NDArray[np.str_]:
-    try:
-        return texts.astype(np.str_)
-    except UnicodeDecodeError:
+    letters = _letters(texts, np.uint8)
+    if letters.max(initial=0) > _LAST_ASCII:
         return np.char.decode(texts, 'utf-8')
+    return letters.astype(np.uint32).view(f'U{letters.shape[1]}').reshape(-1)
+
+
+def _letters(texts: NDArray[Any], letter: Any) -> NDArray[Any]:
+    """Return texts as ``(n, width)`` numbers of their letters, at least one of them: 0 after the last."""
+    width = max(1, texts.dtype.itemsize // np.dtype(letter).itemsize)
+    if not texts.dtype.itemsize:  # numpy makes them when all are empty
+        return np.zeros((len(texts), width), dtype=letter)
+    native = np.ascontiguousarray(texts, texts.dtype.newbyteorder('='))
+    letters: NDArray[Any] = native.view(letter).reshape(len(texts), width)
+    return letters
 
 
 def read_arrays(content: bytes | mmap.mmap) -> dict[str, NDArray[Any]]:
@@ -175,7 +191,9 @@ def write_structures(structures: LabelledStructures, without: Collection[str] = 
     :param without: fields that are stored elsewhere, too.
     """
     left_out = {'sources', *without}
-    return write_arrays({name: array for name, array in structures.fields().items() if name not in left_out})
+    arrays = {name: array for name, array in structures.fields().items() if name not in left_out}
+    narrow = {name: arrays[name].astype(types[0]) for name, types in _NARROW.items() if name in arrays}
+    return write_arrays({**arrays, **narrow})
 
 
 def to_bytes(structures: LabelledStructures) -> bytes:
