@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_autopipec.pacemaker.dataset.vectors import determinants
 from aiida_autopipec.pacemaker.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _check_cells(arrays: Mapping[str, NDArray[Any]]) -> None:
     """Check that a structure has cell vectors along which it is periodic: neighbour lists need them."""
     cells, pbc = arrays['cells'], arrays['pbc']
     missing = pbc & ~cells.astype(bool).any(axis=2)
-    flat = pbc.all(axis=1) & (np.abs(_determinants(cells)) < MIN_CELL_VOLUME)
+    flat = pbc.all(axis=1) & (np.abs(determinants(cells)) < MIN_CELL_VOLUME)
     wrong = np.flatnonzero(missing.any(axis=1) | flat)
     if wrong.size:
         row = int(wrong[0])
@@ -213,13 +214,6 @@ def _check_cells(arrays: Mapping[str, NDArray[Any]]) -> None:
             f'structure {row} ({_name(arrays, row)}) is periodic, but its cell {cells[row].tolist()} has no volume; '
             'give its cell vectors, or no periodic boundary conditions'
         )
-
-
-def _determinants(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the volumes ``(n,)`` that cells span, signed: written out, as LAPACK takes longer for 3 × 3 numbers."""
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = np.moveaxis(cells, 0, 2).copy()
-    volumes: NDArray[np.float64] = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-    return volumes
 
 
 def _row_of_atom(arrays: Mapping[str, NDArray[Any]], atom: int) -> int:

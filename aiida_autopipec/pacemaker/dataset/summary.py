@@ -6,12 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aiida_autopipec.pacemaker.dataset.checks import check_same_fields, labels_of
-from aiida_autopipec.pacemaker.dataset.fingerprint import BLOCK_ATOMS
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.vectors import squared_lengths
 
 _RANGES = ('energy', 'energy_corrected')
 
@@ -35,20 +32,8 @@ def summarise(part: LabelledStructures) -> dict[str, Any]:
             summary[f'{field}_per_atom_min'] = float(per_atom.min())
             summary[f'{field}_per_atom_max'] = float(per_atom.max())
     if part.forces is not None:
-        summary['force_max'] = largest_norm(part.forces)
+        summary['force_max'] = math.sqrt(squared_lengths(part.forces).max())
     return summary
-
-
-def largest_norm(vectors: NDArray[np.float64]) -> float:
-    """Return the length of the longest of ``(a, 3)`` vectors."""
-    largest = 0.0
-    for begin in range(0, len(vectors), BLOCK_ATOMS):
-        squares = np.square(vectors[begin : begin + BLOCK_ATOMS])
-        sums = squares[:, 0]
-        sums += squares[:, 1]
-        sums += squares[:, 2]
-        largest = max(largest, float(sums.max()))
-    return math.sqrt(largest)
 
 
 def combine_summaries(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.triage.distinct import distinct_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +43,13 @@ class Compositions:
 
 def compositions(structures: LabelledStructures) -> Compositions:
     """Count the elements in each structure."""
-    elements, column = np.unique(structures.numbers, return_inverse=True)
-    row = np.repeat(np.arange(len(structures)), structures.sizes)
-    places = row * len(elements) + column.reshape(-1)
-    counts = np.bincount(places, minlength=len(structures) * len(elements)).reshape(-1, len(elements))
-    return Compositions(elements=elements, counts=counts.astype(np.int64))
+    elements = np.sort([atomic_numbers[symbol] for symbol in structures.elements]).astype(np.int32)
+    counts = np.empty((len(structures), len(elements)), dtype=np.int64)
+    counts[:, 0] = structures.sizes
+    for column, element in enumerate(elements[1:].tolist(), start=1):
+        counts[:, column] = np.add.reduceat(structures.numbers == element, structures.offsets[:-1], dtype=np.int64)
+        counts[:, 0] -= counts[:, column]
+    return Compositions(elements=elements, counts=counts)
 
 
 def join_compositions(parts: Sequence[Compositions]) -> Compositions:
@@ -76,8 +79,7 @@ def groups_alike(
     """
     reduced = composition.counts // np.gcd.reduce(composition.counts, axis=1)[:, None]
     directions = pbc.sum(axis=1)
-    _, groups = np.unique(np.column_stack([directions, reduced]), axis=0, return_inverse=True)
-    groups = groups.reshape(-1).astype(np.int64)
+    _, groups = distinct_rows(np.column_stack([directions, reduced]))
     sizes = np.bincount(groups[taking_part], minlength=int(groups.max()) + 1)
     small = sizes[groups] < min_size
     groups[small] = groups.max() + 1 + directions[small]

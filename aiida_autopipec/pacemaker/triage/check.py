@@ -39,7 +39,7 @@ def find_problems(
     rules = TriageRules() if rules is None else rules
     parts: Sequence[Loadable] = [structures] if isinstance(structures, LabelledStructures) else structures
     # loaded for this and let go: the pool reads again what is compared later
-    traits = join_traits([traits_of(part.load(), rules) for part in parts])
+    traits = join_traits((traits_of(part.load(), rules) for part in parts), sum(len(part) for part in parts))
     inspection = Inspection(pool=Pool(parts), traits=traits, rules=rules)
     for check in _CHECKS:
         check(inspection)

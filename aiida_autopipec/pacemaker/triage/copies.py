@@ -77,10 +77,11 @@ def _copies(inspection: Inspection) -> list[Copy]:
     """Return exact copies of the first of their kind, and near copies among those first ones."""
     traits, tolerance = inspection.traits, inspection.rules.near_duplicate_tolerance_angstrom
     original = originals(inspection.pool, traits.fingerprints)
-    rows = np.flatnonzero(original != np.arange(len(traits))).tolist()
+    is_copy = original != np.arange(len(traits))
+    rows = np.flatnonzero(is_copy).tolist()
     copies = [Copy(row, int(original[row]), 0.0, exact=True) for row in rows]
     if tolerance is not None:
-        near = near_copies(inspection.pool, traits, np.unique(original), tolerance)
+        near = near_copies(inspection.pool, traits, np.flatnonzero(~is_copy), tolerance)
         copies += [Copy(*found, exact=False) for found in near]
     return sorted(copies, key=lambda copy: copy.row)
 

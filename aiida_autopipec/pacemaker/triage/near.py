@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,16 @@ from aiida_autopipec.pacemaker.dataset.compare import Rows
 from aiida_autopipec.pacemaker.dataset.pool import Pool
 from aiida_autopipec.pacemaker.triage.traits import Traits
 
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
+
 Array = NDArray[np.float64]
 MARGIN = 1e-9
 """Å. What rounding of the arithmetic may add to a displacement."""
+N_WIDEST = 6
+"""Coordinates by which structures that have no near copy are told first."""
+BLOCK = 4096
+"""Structures whose coordinates fit into the processor's cache."""
 
 
 def near_copies(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> Iterator[tuple[int, int, float]]:
@@ -42,15 +50,16 @@ def _same_atoms(traits: Traits, rows: Rows) -> Iterator[Rows]:
 
 
 def _copies_among(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> Iterator[tuple[int, int, float]]:
-    from scipy.spatial import KDTree
-
-    coordinates = _coordinates(traits, rows)
     reach = tolerance + MARGIN
-    # a better tree takes longer to build than it saves
-    tree = KDTree(coordinates, balanced_tree=False, compact_nodes=False)
-    nearest = tree.query(coordinates, k=2, p=np.inf, distance_upper_bound=reach * (1 + 1e-6))[0][:, 1]
+    heights: Array = traits.heights[rows].min(axis=0)
+    # nearly all have no company along the few coordinates that tell most
+    rows = rows[_with_company(_widest(traits, rows, heights), reach)[1]]
+    if rows.size < 2:
+        return
+    coordinates = _coordinates(traits, rows, heights)
+    tree, with_company = _with_company(coordinates, reach)
     assigned = np.zeros(len(rows), dtype=bool)
-    for place in np.flatnonzero(np.isfinite(nearest)).tolist():
+    for place in np.flatnonzero(with_company).tolist():
         if assigned[place]:
             continue
         near = np.array(tree.query_ball_point(coordinates[place], reach, p=np.inf), dtype=np.int64)
@@ -64,8 +73,33 @@ def _copies_among(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> I
                 yield int(rows[other]), int(rows[place]), displacement
 
 
-def _coordinates(traits: Traits, rows: Rows) -> Array:
+def _with_company(coordinates: Array, reach: float) -> tuple[KDTree, NDArray[np.bool_]]:
+    """Return a tree of points, and which of them have another one within reach."""
+    from scipy.spatial import KDTree
+
+    # a better tree takes longer to build than it saves
+    tree = KDTree(coordinates, balanced_tree=False, compact_nodes=False)
+    order = tree.indices  # what follows each other is in the same part of the tree, and of the memory
+    nearest = tree.query(coordinates[order], k=2, p=np.inf, distance_upper_bound=reach * (1 + 1e-6))[0][:, 1]
+    with_company = np.empty(len(order), dtype=bool)
+    with_company[order] = np.isfinite(nearest)
+    return tree, with_company
+
+
+def _widest(traits: Traits, rows: Rows, heights: Array) -> Array:
+    """Return ``(m, k)`` of the coordinates: those few that spread most."""
+    sample = _coordinates(traits, rows[:: -(-len(rows) // BLOCK)], heights)
+    widest = np.argsort(-np.ptp(sample, axis=0), kind='stable')[:N_WIDEST]
+    result = np.empty((len(rows), len(widest)))
+    for begin in range(0, len(rows), BLOCK):
+        result[begin : begin + BLOCK] = _coordinates(traits, rows[begin : begin + BLOCK], heights)[:, widest]
+    return result
+
+
+def _coordinates(traits: Traits, rows: Rows, heights: Array) -> Array:
     """Return ``(m, k)`` numbers in Å that differ by no more than the tolerance between copies.
+
+    :param heights: ``(3,)`` smallest distances in Å between lattice planes.
 
     Cell vectors, and the places of two atoms relative to the first. Relative places of copies differ by up to twice the
     tolerance d, a fractional coordinate x along planes h apart thus by 2 d / h, and so do the cosine and the sine of
@@ -80,7 +114,7 @@ def _coordinates(traits: Traits, rows: Rows) -> Array:
     result[:, :9] = traits.vectors[rows].reshape(len(rows), 9)
     columns = iter(range(9, result.shape[1]))
     for axis in range(3):
-        scale = float(traits.heights[rows, axis].min()) / (4 * np.pi)
+        scale = float(heights[axis]) / (4 * np.pi)
         for landmark in chosen:
             along = traits.places[rows, landmark, axis]
             if periodic[axis]:

@@ -17,6 +17,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.triage.distinct import distinct_rows
 from aiida_autopipec.pacemaker.triage.lattice import Lattices, lattices
 
 FIRST_RADIUS = 1.4
@@ -89,9 +90,9 @@ def _batches(
     """
     counts = np.floor(radii[rows, None] / lattice.heights[rows] + 0.5).astype(np.int64) * lattice.periodic[rows]
     keys = np.column_stack([structures.sizes[rows], counts])
-    unique, group = np.unique(keys, axis=0, return_inverse=True)
-    order = np.argsort(group.reshape(-1), kind='stable')
-    bounds = np.searchsorted(group.reshape(-1)[order], np.arange(len(unique) + 1))
+    unique, group = distinct_rows(keys)
+    order = np.argsort(group, kind='stable')
+    bounds = np.searchsorted(group[order], np.arange(len(unique) + 1))
     for number, (size, *limits) in enumerate(unique.tolist()):
         axes = [np.arange(-limit, limit + 1) for limit in limits]
         images = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3).astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
+from aiida_autopipec.pacemaker.dataset.vectors import determinants, squared_lengths
 from aiida_autopipec.pacemaker.triage.alike import Compositions, compositions, join_compositions
 from aiida_autopipec.pacemaker.triage.neighbours import nearest_neighbours
 from aiida_autopipec.pacemaker.triage.rules import TriageRules
@@ -87,7 +89,7 @@ def traits_of(structures: LabelledStructures, rules: TriageRules) -> Traits:
         contact_distances=neighbours.contact_distances,
         contact_atoms=neighbours.contact_atoms,
         contact_numbers=structures.numbers[begins[:, None] + neighbours.contact_atoms],
-        volumes=np.where(lattice.flat, 0.0, np.abs(np.linalg.det(structures.cells))),
+        volumes=np.where(lattice.flat, 0.0, np.abs(determinants(structures.cells))),
         spheres=4 / 3 * np.pi * np.add.reduceat(covalent_radii[structures.numbers] ** 3, begins),
         flat=lattice.flat,
         fingerprints=structures.fingerprints,
@@ -98,18 +100,28 @@ def traits_of(structures: LabelledStructures, rules: TriageRules) -> Traits:
     )
 
 
-def join_traits(parts: list[Traits]) -> Traits:
-    """Put those of several sets behind each other."""
-    if len(parts) == 1:
-        return parts[0]
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(Traits):
-        values = [getattr(part, field.name) for part in parts]
-        if field.name == 'composition':
-            fields[field.name] = join_compositions(values)
-        else:
-            fields[field.name] = None if any(value is None for value in values) else np.concatenate(values)
-    return Traits(**fields)
+def join_traits(parts: Iterable[Traits], n: int) -> Traits:
+    """Put those of several sets behind each other, each as it comes.
+
+    :param n: number of structures in all sets.
+    """
+    joined: dict[str, Any] = {}
+    apart: dict[str, list[Any]] = {'composition': [], 'names': []}  # these may get wider with every set
+    begin = 0
+    for part in parts:
+        for name in (field.name for field in dataclasses.fields(Traits)):
+            values = getattr(part, name)
+            if name in apart:
+                apart[name].append(values)
+            elif values is None or joined.get(name, values) is None:
+                joined[name] = None
+            else:
+                if name not in joined:
+                    joined[name] = np.empty((n, *values.shape[1:]), dtype=values.dtype)
+                joined[name][begin : begin + len(part)] = values
+        begin += len(part)
+    composition, names = join_compositions(apart['composition']), np.concatenate(apart['names'])
+    return Traits(**joined, composition=composition, names=names)
 
 
 def _energies_per_atom(structures: LabelledStructures) -> Array | None:
@@ -120,9 +132,8 @@ def _energies_per_atom(structures: LabelledStructures) -> Array | None:
 def _largest_forces(structures: LabelledStructures) -> Array | None:
     if structures.forces is None:
         return None
-    norms = np.sqrt(np.einsum('ai,ai->a', structures.forces, structures.forces))
-    largest: Array = np.maximum.reduceat(norms, structures.offsets[:-1])
-    return largest
+    largest: Array = np.maximum.reduceat(squared_lengths(structures.forces), structures.offsets[:-1])
+    return np.sqrt(largest)
 
 
 def _kinds(structures: LabelledStructures) -> NDArray[np.bytes_]:
