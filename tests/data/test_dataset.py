@@ -156,6 +156,16 @@ def test_known_hashes_are_those_of_the_content(structures: LabelledStructures) -
         assert part.digests.tolist() == fresh.digests.tolist()
 
 
+def test_parts_of_a_new_node_know_their_names_and_hashes(structures: LabelledStructures) -> None:
+    """What was just written need not be read to be known, and is what would be read."""
+    node, shards = PaceDatasetData.with_shards(structures, max_shard_bytes=1)
+    known = [{name: array.tolist() for name, array in vars(shard)['index'].items()} for shard in shards]
+    assert node.content_hash == structures.content_hash
+    read = node.store().stored_shards()
+    assert known == [{name: array.tolist() for name, array in shard.index.items()} for shard in read]
+    assert [shard.number for shard in shards] == [shard.number for shard in read]
+
+
 def test_files_that_were_cleaned_up_are_missed(structures: LabelledStructures) -> None:
     """A node whose files were removed by a clean-up of the storage before it was stored is refused."""
     node = PaceDatasetData.from_structures(structures)

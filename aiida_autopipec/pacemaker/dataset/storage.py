@@ -134,7 +134,8 @@ class Archive:
             raise _no_archive(exception) from exception
         if array.dtype.kind == 'S' and name in _TEXTS:
             return _decoded(array)
-        return array.astype(_NARROW[name][1], copy=False) if name in _NARROW else array
+        in_file, in_memory = _NARROW.get(name, (None, None))
+        return array.astype(in_memory) if array.dtype == in_file else array
 
     def _file(self, entry: zipfile.ZipInfo) -> memoryview:
         """Return a file of the archive: :mod:`zipfile` itself would copy it several times."""

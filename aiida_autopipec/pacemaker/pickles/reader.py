@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -23,7 +24,11 @@ from aiida_autopipec.pacemaker.pickles.sandbox import wire
 _CHILD = Path(__file__).parent / 'sandbox' / 'main.py'
 #: The dynamic loader may need these to start Python or numpy on a cluster; nothing else of the environment goes on.
 _LOADER_VARIABLES = ('LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'SYSTEMROOT')
-_ONE_THREAD = {'OPENBLAS_NUM_THREADS': '1', 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
+_SETTINGS = {
+    **{f'{library}_NUM_THREADS': '1' for library in ('OPENBLAS', 'OMP', 'MKL')},
+    # memory comes in pieces of 2 MiB instead of 4 kB, where the C library and the system know how
+    'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
+}
 _ERRORS: dict[str, type[InputError]] = {
     error.__name__: error for error in (DatasetError, FileFormatError, UnsafeFileError)
 }
@@ -57,7 +62,7 @@ def _read(path: Path, limits: ReadLimits) -> RawFrame:
         file = path.open('rb')
     except OSError as error:
         raise FileFormatError(f'The file cannot be opened ({error.strerror}); check its name.') from error
-    with file, tempfile.TemporaryFile() as answer, tempfile.TemporaryDirectory() as folder:
+    with file, _file_in_memory() as answer, tempfile.TemporaryDirectory() as folder:
         status = _run_child(file, answer, folder, limits)
         answer.seek(0)
         try:
@@ -73,6 +78,21 @@ def _read(path: Path, limits: ReadLimits) -> RawFrame:
             raise UnsafeFileError('Reading the file gave arrays that contradict each other: refused.') from error
 
 
+def _file_in_memory() -> BufferedRandom:
+    """Return a file that needs no disk, where the system has such files."""
+    try:
+        descriptor = _open_memory()
+    except (AttributeError, OSError):
+        return tempfile.TemporaryFile()
+    return os.fdopen(descriptor, 'w+b')
+
+
+def _open_memory() -> int:
+    if sys.platform != 'linux':
+        raise OSError('there are none')
+    return os.memfd_create('dataset')
+
+
 def _run_child(file: BinaryIO, answer: IO[bytes], folder: str, limits: ReadLimits) -> int:
     """Run the child to its end and return its exit status."""
     size = os.fstat(file.fileno()).st_size
@@ -82,7 +102,7 @@ def _run_child(file: BinaryIO, answer: IO[bytes], folder: str, limits: ReadLimit
         'memory': limits.memory_bytes_for(size),
         'seconds': math.ceil(limits.seconds),
     }
-    environment = {name: os.environ[name] for name in _LOADER_VARIABLES if name in os.environ} | _ONE_THREAD
+    environment = {name: os.environ[name] for name in _LOADER_VARIABLES if name in os.environ} | _SETTINGS
     command = [sys.executable, '-I', '-S', str(_CHILD.resolve()), json.dumps(request)]
     with subprocess.Popen(
         command, stdin=file, stdout=answer, stderr=subprocess.DEVNULL, cwd=folder, env=environment

@@ -9,7 +9,7 @@ import pytest
 
 from aiida_autopipec.pacemaker.dataset import storage
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures, concatenate
-from aiida_autopipec.pacemaker.errors import FileFormatError
+from aiida_autopipec.pacemaker.errors import DatasetError, FileFormatError
 
 
 def test_round_trip(mixed: LabelledStructures) -> None:
@@ -18,6 +18,32 @@ def test_round_trip(mixed: LabelledStructures) -> None:
     again = storage.from_bytes(storage.to_bytes(named))
     assert again.content_hash == named.content_hash
     assert again.names.tolist() == named.names.tolist()
+
+
+@pytest.mark.parametrize(
+    'texts', [['a', 'bcd'], ['', ''], ['β', ''], ['a\0b', 'c'], []], ids=['plain', 'empty', 'Greek', 'NUL', 'none']
+)
+@pytest.mark.parametrize('dtype', ['<U5', '>U5', None])
+def test_texts_come_back(texts: list[str], dtype: str | None) -> None:
+    """Names of any letters and any layout in memory are what they were, no wider than the longest of them."""
+    names = np.array(texts, dtype=dtype or np.str_)
+    content = storage.write_arrays({'names': names}).read()
+    again = storage.read_arrays(content)['names']
+    assert again.tolist() == names.tolist()
+    assert again.dtype == np.array(texts or [''], dtype=np.str_).dtype
+    assert content == storage.write_arrays({'names': np.array(texts, dtype=np.str_)}).read()
+
+
+def test_numbers_take_one_byte(mixed: LabelledStructures) -> None:
+    """Atomic numbers are narrow in the file alone; files in which they are not are read, too, and never cut."""
+    with np.load(io.BytesIO(storage.to_bytes(mixed)), allow_pickle=False) as archive:
+        assert archive['numbers'].dtype == np.uint8
+    assert storage.Archive(storage.to_bytes(mixed)).read('numbers').dtype == np.int32
+    assert storage.from_bytes(storage.to_bytes(mixed)).numbers.tolist() == mixed.numbers.tolist()
+    fields = {name: array for name, array in mixed.fields().items() if name != 'sources'}
+    assert storage.from_bytes(storage.write_arrays(fields).read()).content_hash == mixed.content_hash
+    with pytest.raises(DatasetError, match='whole numbers'):
+        storage.from_bytes(storage.write_arrays({**fields, 'numbers': mixed.numbers + 0.5}).read())
 
 
 def test_numpy_reads_it_without_pickles(mixed: LabelledStructures) -> None:

@@ -67,7 +67,7 @@ def test_the_child_has_neither_secrets_nor_files_nor_sockets(
     with pytest.raises(FileFormatError) as caught:
         read_frame(dataset, limits)
     variables, folder, refused, resources = json.loads(str(caught.value).split(': ', 1)[1])
-    allowed = {*reader._LOADER_VARIABLES, *reader._ONE_THREAD, 'LC_CTYPE'}  # Python itself sets LC_CTYPE
+    allowed = {*reader._LOADER_VARIABLES, *reader._SETTINGS, 'LC_CTYPE'}  # Python itself sets LC_CTYPE
     assert set(variables) <= allowed
     assert not Path(folder).exists()
     assert refused == [True] * 4
@@ -192,6 +192,25 @@ def test_arrays_can_be_changed_and_are_aligned(
     np.testing.assert_array_equal(found.positions, few.positions)
     found.positions[:] = 0.0
     np.testing.assert_array_equal(read_frame(path).positions, few.positions)
+
+
+@pytest.mark.parametrize('mapped', [True, False])
+def test_a_system_without_files_in_memory(
+    few: LabelledStructures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
+    """Where there are none, the arrays come through a temporary file."""
+
+    def refuse(name: str) -> int:
+        raise OSError(38, 'Function not implemented')
+
+    monkeypatch.setattr(wire, 'MIN_MAPPED_BYTES', 0 if mapped else 1 << 40)
+    path = save_to_pacemaker_format(few, tmp_path / 'd.pckl.gzip')
+    expected = read_frame(path)
+    monkeypatch.setattr(os, 'memfd_create', refuse, raising=False)
+    found = read_frame(path)
+    np.testing.assert_array_equal(found.positions, expected.positions)
+    monkeypatch.delattr(os, 'memfd_create')
+    np.testing.assert_array_equal(read_frame(path).positions, expected.positions)
 
 
 def test_a_lying_child_is_not_believed_about_a_large_answer(

@@ -7,7 +7,7 @@ import pytest
 from ase.build import fcc111
 
 from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
-from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules, find_problems
+from aiida_autopipec.pacemaker.triage import FindingKind, TriageRules, find_problems, near
 from aiida_autopipec.pacemaker.triage.report import TriageReport
 
 NUDGE = np.array([[1.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
@@ -155,6 +155,37 @@ def test_every_near_copy_is_found_among_many(make_set) -> None:
     )
     report = find_problems(LabelledStructures.concatenate([structures, copies]))
     assert _kinds(report) == [(FindingKind.NEAR_DUPLICATE, 500 + row, f'frame-{row}') for row in range(500)]
+
+
+def test_copies_that_differ_where_it_is_not_looked_first(make_set) -> None:
+    """Structures that agree in all coordinates that are compared first are compared in the others, too."""
+    structures = make_set(40)
+    sets = [structures]
+    for change in (0.005, 0.0001):  # of the second atom alone, beyond the tolerance and within it
+        positions = structures.positions.reshape(40, 4, 3).copy()
+        positions[:, 1] += change
+        names = np.array([f'{change}-{row}' for row in range(40)])
+        sets.append(structures.replace(positions=positions.reshape(-1, 3), names=names))
+    found = _kinds(find_problems(LabelledStructures.concatenate(sets)))
+    assert found == [(FindingKind.NEAR_DUPLICATE, 80 + row, f'frame-{row}') for row in range(40)]
+
+
+@pytest.mark.parametrize('n_widest', [1, 27])
+@pytest.mark.parametrize('block', [7, 4096])
+def test_what_is_looked_at_first_does_not_matter(make_set, monkeypatch, n_widest: int, block: int) -> None:
+    """The few coordinates that tell most, and the blocks that they come in, change nothing."""
+    structures = make_set(60)
+    rng = np.random.default_rng(5)
+    noise = rng.choice([1e-5, 5e-4, 3e-3], size=(60, 1, 1)) * rng.uniform(-1, 1, size=(60, 4, 3))
+    copies = structures.replace(
+        positions=structures.positions + noise.reshape(-1, 3), names=np.array([f'copy-{row}' for row in range(60)])
+    )
+    both = LabelledStructures.concatenate([structures, copies])
+    expected = _kinds(find_problems(both))
+    monkeypatch.setattr(near, 'N_WIDEST', n_widest)
+    monkeypatch.setattr(near, 'BLOCK', block)
+    assert _kinds(find_problems(both)) == expected
+    assert 20 < len(expected) < 60
 
 
 def test_a_crowd_of_copies_is_linear(make_set) -> None:

@@ -91,7 +91,9 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, InputError):
         public = (UnsafeFileError, FileFormatError, DatasetError)
         return next(kind.__name__ for kind in public if isinstance(error, kind)), text
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.ENOMEM)):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
+    ):
         return 'UnsafeFileError', _TOO_LARGE
     if 'extension code' in text:
         return 'UnsafeFileError', 'The file uses an extension code of pickle, which no dataset needs: refused.'

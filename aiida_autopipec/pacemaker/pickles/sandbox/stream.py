@@ -37,7 +37,10 @@ class BoundedGunzip:
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill ``buffer`` as far as the file goes."""
         self._admit(len(buffer))
-        count: int = self._file.readinto(buffer)
+        count = 0
+        while piece := self._file.read(min(len(buffer) - count, _PIECE)):  # its own `readinto` reads all into a copy
+            buffer[count : count + len(piece)] = piece
+            count += len(piece)
         self._left -= count
         return count
 
