@@ -19,6 +19,7 @@ from aiida_autopipec.pacemaker.errors import FileFormatError
 MAX_SHARD_BYTES = 64 * 1024**2
 """Size beyond which a dataset is stored as several files, so that no step needs all of it in memory at once."""
 
+# in memory; in a file, a number takes one byte. Other figures would divide datasets otherwise.
 _BYTES_PER_ATOM = 4 + 24 + 24
 _BYTES_PER_STRUCTURE = 72 + 8 + 8 + 48 + 64
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -117,7 +118,7 @@ class Archive:
         return list(self._entries)
 
     def read(self, name: str) -> NDArray[Any]:
-        """Return one array, in memory that cannot be written to.
+        """Return one array; unless its type in memory is another, a part of the file that cannot be written to.
 
         :raises FileFormatError: if it is not there or is damaged.
         """
@@ -134,8 +135,9 @@ class Archive:
             raise _no_archive(exception) from exception
         if array.dtype.kind == 'S' and name in _TEXTS:
             return _decoded(array)
-        in_file, in_memory = _NARROW.get(name, (None, None))
-        return array.astype(in_memory) if array.dtype == in_file else array
+        if name in _NARROW and array.dtype == _NARROW[name][0]:
+            return array.astype(_NARROW[name][1])
+        return array
 
     def _file(self, entry: zipfile.ZipInfo) -> memoryview:
         """Return a file of the archive: :mod:`zipfile` itself would copy it several times."""

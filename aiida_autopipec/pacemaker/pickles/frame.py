@@ -21,7 +21,7 @@ class ReadLimits:
     half, and a file of equal structures about tenfold, so a hundredfold ratio beyond 256 MiB is no dataset.
 
     :param max_decompressed_bytes: bound of the decompressed pickle, and of the arrays that are handed back, which are
-        in memory, too (in a temporary file where the system has no files in memory).
+        in memory beside those of the reading process (in a temporary file where the system has no files in memory).
     :param max_ratio: bound of decompressed over compressed size, once 256 MiB are passed.
     :param memory_bytes: address space of the reading process at most; a smaller file gets less (see
         :meth:`memory_bytes_for`). A file of many small objects (one ``ase.Atoms`` per structure, as pandas writes it)

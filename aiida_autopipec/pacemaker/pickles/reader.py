@@ -150,7 +150,7 @@ def _silence(status: int) -> AutopipecError:
     if status > 0:
         return AutopipecError(
             f'The process that reads untrusted files failed (status {status}): {sys.executable} must be able to '
-            'import numpy and isal, and the folder for temporary files needs room for the arrays.'
+            'import numpy and isal, and without files in memory (not Linux) the folder for temporary files needs room.'
         )
     return UnsafeFileError(
         f'The process that reads the file ended without an answer (signal {-status}), most likely at its limits of '

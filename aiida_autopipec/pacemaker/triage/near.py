@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from aiida_autopipec.pacemaker.dataset.compare import Rows
 from aiida_autopipec.pacemaker.dataset.pool import Pool
+from aiida_autopipec.pacemaker.triage.distinct import ranks_of
 from aiida_autopipec.pacemaker.triage.traits import Traits
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 MARGIN = 1e-9
 """Å. What rounding of the arithmetic may add to a displacement."""
-N_WIDEST = 6
-"""Coordinates by which structures that have no near copy are told first."""
+N_FIRST = 6
+"""Coordinates in which many structures are compared first."""
+SAMPLE = 1000
+"""Structures by which these are chosen."""
 BLOCK = 4096
-"""Structures whose coordinates fit into the processor's cache."""
+"""Structures whose coordinates fit into the processor's cache. More than these are many."""
 
 
 def near_copies(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> Iterator[tuple[int, int, float]]:
@@ -52,10 +55,10 @@ def _same_atoms(traits: Traits, rows: Rows) -> Iterator[Rows]:
 def _copies_among(pool: Pool, traits: Traits, rows: Rows, tolerance: float) -> Iterator[tuple[int, int, float]]:
     reach = tolerance + MARGIN
     heights: Array = traits.heights[rows].min(axis=0)
-    # nearly all have no company along the few coordinates that tell most
-    rows = rows[_with_company(_widest(traits, rows, heights), reach)[1]]
-    if rows.size < 2:
-        return
+    if len(rows) > BLOCK:  # nearly all have no company already where a few coordinates are looked at
+        rows = rows[_with_company(_first_coordinates(traits, rows, heights, reach), reach)[1]]
+        if rows.size < 2:
+            return
     coordinates = _coordinates(traits, rows, heights)
     tree, with_company = _with_company(coordinates, reach)
     assigned = np.zeros(len(rows), dtype=bool)
@@ -86,14 +89,37 @@ def _with_company(coordinates: Array, reach: float) -> tuple[KDTree, NDArray[np.
     return tree, with_company
 
 
-def _widest(traits: Traits, rows: Rows, heights: Array) -> Array:
-    """Return ``(m, k)`` of the coordinates: those few that spread most."""
-    sample = _coordinates(traits, rows[:: -(-len(rows) // BLOCK)], heights)
-    widest = np.argsort(-np.ptp(sample, axis=0), kind='stable')[:N_WIDEST]
-    result = np.empty((len(rows), len(widest)))
+def _first_coordinates(traits: Traits, rows: Rows, heights: Array, reach: float) -> Array:
+    """Return ``(m, N_FIRST)`` of the coordinates: a few that tell structures apart."""
+    drawn = np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False, shuffle=False)
+    columns = telling_columns(_coordinates(traits, rows[drawn], heights), reach)
+    result = np.empty((len(rows), len(columns)))
     for begin in range(0, len(rows), BLOCK):
-        result[begin : begin + BLOCK] = _coordinates(traits, rows[begin : begin + BLOCK], heights)[:, widest]
+        result[begin : begin + BLOCK] = _coordinates(traits, rows[begin : begin + BLOCK], heights)[:, columns]
     return result
+
+
+def telling_columns(sample: Array, reach: float) -> list[int]:
+    """Return the few columns that together, one after the other, tell most points apart.
+
+    Not those that spread most: six components of cells with five volumes are five points, on which a tree is no help.
+
+    :param sample: ``(m, k)`` some of the points.
+    :param reach: points that differ by less are the same.
+    """
+    kinds = [ranks_of(column) for column in np.floor((sample - sample.min(axis=0)) / reach).astype(np.int64).T]
+    left = sorted(range(len(kinds)), key=lambda column: -int(kinds[column].max()))
+    chosen: list[int] = []
+    joint = np.zeros(len(sample), dtype=np.int64)
+    while left and len(chosen) < N_FIRST:
+        best = left[0]
+        if int(joint.max()) + 1 < len(sample):  # not all are told apart
+            together = {column: ranks_of(joint * (int(kinds[column].max()) + 1) + kinds[column]) for column in left}
+            best = max(left, key=lambda column: int(together[column].max()))
+            joint = together[best]
+        chosen.append(best)
+        left.remove(best)
+    return chosen
 
 
 def _coordinates(traits: Traits, rows: Rows, heights: Array) -> Array:

@@ -104,6 +104,7 @@ def join_traits(parts: Iterable[Traits], n: int) -> Traits:
     """Put those of several sets behind each other, each as it comes.
 
     :param n: number of structures in all sets.
+    :raises ValueError: if the sets have another number of them.
     """
     joined: dict[str, Any] = {}
     apart: dict[str, list[Any]] = {'composition': [], 'names': []}  # these may get wider with every set
@@ -120,6 +121,8 @@ def join_traits(parts: Iterable[Traits], n: int) -> Traits:
                     joined[name] = np.empty((n, *values.shape[1:]), dtype=values.dtype)
                 joined[name][begin : begin + len(part)] = values
         begin += len(part)
+    if begin != n:
+        raise ValueError(f'{begin} structures came where {n} were announced')
     composition, names = join_compositions(apart['composition']), np.concatenate(apart['names'])
     return Traits(**joined, composition=composition, names=names)
 

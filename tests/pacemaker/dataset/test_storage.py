@@ -98,6 +98,15 @@ def test_small_sets_are_gathered_and_large_ones_divided(mixed: LabelledStructure
     assert concatenate(gathered).content_hash == mixed.content_hash
 
 
+def test_arrays_are_parts_of_the_file(mixed: LabelledStructures) -> None:
+    """Positions and forces are looked at where they are, and not copied."""
+    content = storage.to_bytes(mixed)
+    whole = np.frombuffer(content, dtype=np.uint8)
+    for name in ('positions', 'forces', 'cells'):
+        assert np.shares_memory(storage.Archive(content).read(name), whole)
+        assert np.shares_memory(getattr(storage.from_bytes(content), name), whole)
+
+
 def test_one_array_is_read_alone(mixed: LabelledStructures) -> None:
     """An array of an archive is read by its name, and one that is damaged or not there is refused."""
     content = storage.to_bytes(mixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from aiida_autopipec.pacemaker.dataset.structures import LabelledStructures
 from aiida_autopipec.pacemaker.errors import AutopipecError, FileFormatError, UnsafeFileError
 from aiida_autopipec.pacemaker.formats import save_to_pacemaker_format
 from aiida_autopipec.pacemaker.pickles import ReadLimits, read_frame, reader
-from aiida_autopipec.pacemaker.pickles.sandbox import main, wire
+from aiida_autopipec.pacemaker.pickles.sandbox import decode, main, wire
 
 PROBE = f"""
 import importlib.util, json, os, resource, socket, sys
@@ -206,11 +207,21 @@ def test_a_system_without_files_in_memory(
     monkeypatch.setattr(wire, 'MIN_MAPPED_BYTES', 0 if mapped else 1 << 40)
     path = save_to_pacemaker_format(few, tmp_path / 'd.pckl.gzip')
     expected = read_frame(path)
+    assert ('memfd:' in Path('/proc/self/maps').read_text()) == mapped
     monkeypatch.setattr(os, 'memfd_create', refuse, raising=False)
+    del expected
     found = read_frame(path)
-    np.testing.assert_array_equal(found.positions, expected.positions)
+    assert 'memfd:' not in Path('/proc/self/maps').read_text()
+    np.testing.assert_array_equal(found.positions, few.positions)
     monkeypatch.delattr(os, 'memfd_create')
-    np.testing.assert_array_equal(read_frame(path).positions, expected.positions)
+    np.testing.assert_array_equal(read_frame(path).positions, few.positions)
+
+
+def test_no_room_for_the_answer() -> None:
+    """A full folder for temporary files is called that, and no damaged file."""
+    kind, message = decode.describe(OSError(errno.ENOSPC, 'No space left on device'))
+    assert kind == 'FileFormatError'
+    assert 'TMPDIR' in message
 
 
 def test_a_lying_child_is_not_believed_about_a_large_answer(

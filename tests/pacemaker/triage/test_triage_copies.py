@@ -170,9 +170,9 @@ def test_copies_that_differ_where_it_is_not_looked_first(make_set) -> None:
     assert found == [(FindingKind.NEAR_DUPLICATE, 80 + row, f'frame-{row}') for row in range(40)]
 
 
-@pytest.mark.parametrize('n_widest', [1, 27])
-@pytest.mark.parametrize('block', [7, 4096])
-def test_what_is_looked_at_first_does_not_matter(make_set, monkeypatch, n_widest: int, block: int) -> None:
+@pytest.mark.parametrize('n_first', [1, 27])
+@pytest.mark.parametrize('block', [7, 50, 4096])
+def test_what_is_looked_at_first_does_not_matter(make_set, monkeypatch, n_first: int, block: int) -> None:
     """The few coordinates that tell most, and the blocks that they come in, change nothing."""
     structures = make_set(60)
     rng = np.random.default_rng(5)
@@ -182,10 +182,23 @@ def test_what_is_looked_at_first_does_not_matter(make_set, monkeypatch, n_widest
     )
     both = LabelledStructures.concatenate([structures, copies])
     expected = _kinds(find_problems(both))
-    monkeypatch.setattr(near, 'N_WIDEST', n_widest)
+    monkeypatch.setattr(near, 'N_FIRST', n_first)
     monkeypatch.setattr(near, 'BLOCK', block)
     assert _kinds(find_problems(both)) == expected
     assert 20 < len(expected) < 60
+
+
+@pytest.mark.parametrize('n_cells', [1, 5, 1000])
+def test_structures_are_told_apart_where_cells_are_few_or_go_together(n_cells: int) -> None:
+    """Coordinates that are compared first are not all components of cells, however wide these spread."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(n_cells, size=(500, 1)) * np.linspace(0.01, 0.2, 9)
+    places = rng.uniform(0.0, 0.06, size=(500, 12))
+    columns = near.telling_columns(np.hstack([cells, places]), 1e-3)
+    assert len(columns) == len(set(columns)) == near.N_FIRST
+    kinds = np.unique(np.floor(np.hstack([cells, places])[:, columns] / 1e-3), axis=0)
+    assert len(kinds) == 500
+    assert sum(column < 9 for column in columns[:2]) <= 1
 
 
 def test_a_crowd_of_copies_is_linear(make_set) -> None:

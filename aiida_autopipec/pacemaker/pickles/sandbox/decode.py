@@ -24,6 +24,10 @@ _TOO_LARGE = (
     'The file needs more memory or room than the limits allow: refused (raise `memory_bytes` or '
     '`max_decompressed_bytes` of ReadLimits if you trust it).'
 )
+_NO_ROOM = (
+    'There is no room for the arrays of the file in the folder for temporary files: make some, or set `TMPDIR` to '
+    'another folder.'
+)
 
 
 def decode_file(file: BinaryIO, limit: int) -> tuple[dict[str, NDArray[Any]], list[str]]:
@@ -91,10 +95,10 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, InputError):
         public = (UnsafeFileError, FileFormatError, DatasetError)
         return next(kind.__name__ for kind in public if isinstance(error, kind)), text
-    if isinstance(error, MemoryError) or (
-        isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.ENOMEM, errno.ENOSPC)
-    ):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in (errno.EFBIG, errno.ENOMEM)):
         return 'UnsafeFileError', _TOO_LARGE
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return 'FileFormatError', _NO_ROOM
     if 'extension code' in text:
         return 'UnsafeFileError', 'The file uses an extension code of pickle, which no dataset needs: refused.'
     if isinstance(error, EOFError) or 'truncated' in text:
