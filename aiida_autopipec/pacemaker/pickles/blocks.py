@@ -56,13 +56,17 @@ class Blocks:
     def arrays(self) -> Iterator[NDArray[Any]]:
         """Yield the arrays, one in memory at a time where they are deferred.
 
-        :raises DatasetError: if one that is fetched has not the shape that was promised.
+        :raises DatasetError: if one that is fetched has not the shape that was promised, or numbers that are too
+            large.
         """
         for part in self.given:
             array = part.fetch() if isinstance(part, Deferred) else part
             if array.shape != part.shape:
                 raise DatasetError(f'`{self.name}` has shape {array.shape} in its file, but {part.shape} is needed.')
-            yield np.ascontiguousarray(array, dtype=self.dtype)
+            converted = np.ascontiguousarray(array, dtype=self.dtype)
+            if converted.dtype.kind == 'i' and converted.itemsize < array.itemsize and np.any(converted != array):
+                raise DatasetError(f'`{self.name}` has numbers that do not fit into {8 * converted.itemsize} bits.')
+            yield converted
 
     def rows_with_numbers(self) -> NDArray[np.bool_]:
         """Return for each row whether it has any entry that is not NaN."""

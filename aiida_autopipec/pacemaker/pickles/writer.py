@@ -84,7 +84,7 @@ def write_frame(
     n, total = len(stops) - 1, int(stops[-1])
     structures = {
         'positions': as_blocks('positions', positions, '<f8', (total, 3)),
-        'numbers': as_blocks('numbers', numbers, '<i8', (total,)),
+        'numbers': as_blocks('numbers', numbers, '|i1', (total,)),  # `Atoms` makes int64 of them
         'cells': as_blocks('cells', cells, '<f8', (n, 3, 3)),
         'pbc': as_blocks('pbc', pbc, '|b1', (n, 3)),
     }

@@ -236,3 +236,13 @@ def test_strings_are_spelled_as_pickle_reads_them(texts: list[str]) -> None:
     stream.strings(texts)
     stream.close()
     assert pickle.loads(buffer.getvalue()) == texts
+
+
+@pytest.mark.parametrize('number', [-129, 128, 256 + 13])
+def test_numbers_of_no_element_are_refused(tmp_path: Path, number: int) -> None:
+    """A number that does not fit into the byte that it is written in is refused, and not another one then."""
+    given = arrays()
+    given['numbers'][2] = number
+    with pytest.raises(DatasetError, match='do not fit into 8 bits'):
+        write_frame(tmp_path / 'd.pckl.gzip', **given)
+    assert not list(tmp_path.iterdir())
