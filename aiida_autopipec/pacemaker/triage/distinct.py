@@ -1,4 +1,4 @@
-"""Rows of small whole numbers, each kind once: ``np.unique`` sorts them all, which takes longer than anything else."""
+"""Rows of small whole numbers, each kind once: counted, where ``np.unique`` sorts them all."""
 
 from __future__ import annotations
 

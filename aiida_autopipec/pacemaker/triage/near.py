@@ -125,11 +125,11 @@ def telling_columns(sample: Array, reach: float) -> list[int]:
 def _coordinates(traits: Traits, rows: Rows, heights: Array) -> Array:
     """Return ``(m, k)`` numbers in Å that differ by no more than the tolerance between copies.
 
-    :param heights: ``(3,)`` smallest distances in Å between lattice planes.
-
     Cell vectors, and the places of two atoms relative to the first. Relative places of copies differ by up to twice the
     tolerance d, a fractional coordinate x along planes h apart thus by 2 d / h, and so do the cosine and the sine of
     2 pi x, which know no lattice translations, by 4 pi d / h.
+
+    :param heights: ``(3,)`` smallest distances in Å between lattice planes.
     """
     size = int(traits.sizes[rows[0]])
     # of the landmarks those that are different atoms: the same coordinates twice would make the search slower
